@@ -1,0 +1,1 @@
+"""The contact directory: Users, Queues and Custom contacts behind one API."""

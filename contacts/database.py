@@ -1,0 +1,174 @@
+"""The SQLite file: one connection per thread, kept; a schema that is ours or none; one writer at a time."""
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import peewee
+from flask import Flask
+
+from contacts.settings import SettingsError
+
+SCHEMA = Path(__file__).parent.parent / "schema.sql"
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x436F6E74  # as schema.sql sets it
+OLDEST_SQLITE = (3, 40, 0)  # the oldest that the tests have run on
+
+# How long a write waits for another one, in seconds, before it is refused.
+BUSY_TIMEOUT = 5
+
+# What every connection is told.
+PRAGMAS = (
+    ("journal_mode", "wal"),  # readers never wait for a writer
+    ("synchronous", "full"),  # an acknowledged write survives a power cut
+    ("foreign_keys", "on"),
+    ("busy_timeout", BUSY_TIMEOUT * 1000),
+    ("cache_size", -16384),  # KiB
+    ("journal_size_limit", 64 * 1024 * 1024),  # bytes that the WAL keeps after a checkpoint
+)
+
+# Writes begin IMMEDIATE: a read that turns into a write fails at once when another write came between.
+# cached_statements: room for the statement of every common shape of a query.
+db = peewee.SqliteDatabase(None, pragmas=PRAGMAS, lock_type="IMMEDIATE", cached_statements=512)
+
+# SQLite's own waiting sleeps in steps of up to 100 ms; threads of one process queue here instead.
+_writer = threading.Lock()
+
+# Connections of the parent process. Closing one here would release what the parent still holds.
+_abandoned: list[sqlite3.Connection] = []
+
+
+class Busy(sqlite3.OperationalError):
+    """The threads of this process kept each other waiting for too long."""
+
+    sqlite_errorcode = sqlite3.SQLITE_BUSY
+
+
+@contextmanager
+def write() -> Iterator[None]:
+    """Run the block as one write transaction: all of it is on disk afterwards, or nothing.
+
+    Raise Busy, or peewee.OperationalError, when other writers do not make room in time.
+    """
+    if not _writer.acquire(timeout=BUSY_TIMEOUT):
+        raise Busy("database is locked by other threads")
+    try:
+        with db.atomic():
+            yield
+    finally:
+        _writer.release()
+
+
+@contextmanager
+def own_connection() -> Iterator[sqlite3.Connection]:
+    """Lend a connection for as long as the block lasts: for what must not hold up its thread's own."""
+    # A stream may be closed by another thread than the one that began it.
+    connection = sqlite3.connect(db.database, isolation_level=None, check_same_thread=False)
+    try:
+        for pragma, value in PRAGMAS:
+            connection.execute(f"PRAGMA {pragma} = {value}")
+        yield connection
+    finally:
+        connection.close()
+
+
+def init_app(app: Flask) -> None:
+    """Point the models at the file that the settings name, and make it when it does not exist.
+
+    Raise SettingsError when there is no folder for it, or when the file is another program's or a
+    newer version's; such a file is not touched.
+    """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise SettingsError(
+            f"SQLite {sqlite3.sqlite_version} is too old; this service needs {'.'.join(map(str, OLDEST_SQLITE))}"
+        )
+    path = Path(app.config["DATABASE"]).absolute()
+    db.init(str(path))
+    try:
+        with alone(path.parent):
+            if inspect(path) < SCHEMA_VERSION:
+                create(path)
+    except (OSError, sqlite3.Error, peewee.DatabaseError) as error:
+        raise SettingsError(f"CONTACTS_DATABASE={app.config['DATABASE']!r}: {reason(path, error)}") from None
+    finally:
+        # The process that made the application may fork; each one opens connections of its own.
+        db.close()
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time look at the folder's database and make it.
+
+    SQLite would see to that but for the switch to WAL, which fails at once where another process does the same.
+    The folder is locked, not the file: closing a file drops the locks that SQLite has on it in this process.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def inspect(path: Path) -> int:
+    """Return the schema version of a file of ours, or 0 for one that is new or empty.
+
+    Raise SettingsError for a file that this version of the service cannot serve.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return 0
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT)
+    try:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    finally:
+        connection.close()
+    if (version, application, tables) == (0, 0, 0):
+        return 0
+    if application != APPLICATION_ID:
+        raise SettingsError(
+            f"{str(path)!r} is the database of another program; it is left as it is. "
+            "Name another file in CONTACTS_DATABASE."
+        )
+    if version != SCHEMA_VERSION:
+        raise SettingsError(
+            f"{str(path)!r} has schema version {version}, and this service has {SCHEMA_VERSION}; it is left as it is. "
+            "Start the version of the service that wrote it, or a later one."
+        )
+    return version
+
+
+def create(path: Path) -> None:
+    """Make the database from schema.sql, readable by its owner alone."""
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+    connection = db.connection()
+    connection.executescript(f"BEGIN IMMEDIATE;\n{SCHEMA.read_text(encoding='utf-8')}\nCOMMIT;")
+
+
+def reason(path: Path, error: Exception) -> str:
+    """Say in a few words why the file cannot be used."""
+    if not os.path.isdir(path.parent):
+        return f"there is no folder {str(path.parent)!r}"
+    if os.path.isdir(path):
+        return "that is a folder; give the path of a file"
+    if "not a database" in str(error):
+        return "the file is not an SQLite database; it is left as it is"
+    return str(error)
+
+
+def _after_fork() -> None:
+    """Leave the parent's connection alone, unused and unclosed, and begin without one."""
+    global _writer  # noqa: PLW0603
+    if not db.is_closed():
+        _abandoned.append(db.connection())
+        db.dispose()
+    _writer = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,125 @@
+"""The contact and the bearer token, as schema.sql lays them out, and the rules of a contact's values."""
+
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import NamedTuple
+
+import peewee
+
+from contacts.database import db
+from contacts.text import clean, fold, number_key, search_text
+
+TYPES = ("Custom", "Queue", "User")
+
+
+class Attribute(NamedTuple):
+    """Where an attribute is kept, and how it is compared."""
+
+    column: str
+    key: str  # the column that filters and sorts look at
+    fold: Callable[[str], str]  # a value to what that column holds
+    longest: int  # characters
+
+
+# By the name in the API, in the order of the JSON. The id begins with the row's number (seq), so that
+# a sort by the one is a sort by the other.
+ATTRIBUTES = {
+    "id": Attribute("id", "seq", str.lower, 32),
+    "name": Attribute("name", "name_key", fold, 255),
+    "type": Attribute("type", "type", str.capitalize, 6),
+    "phoneNumber": Attribute("phone_number", "phone_key", number_key, 64),
+    "userName": Attribute("user_name", "user_name_key", fold, 255),
+    "firstName": Attribute("first_name", "first_name_key", fold, 255),
+    "lastName": Attribute("last_name", "last_name_key", fold, 255),
+    "employeeId": Attribute("employee_id", "employee_id_key", fold, 255),
+}
+USER_ATTRIBUTES = ("userName", "firstName", "lastName", "employeeId")
+
+
+class Contact(peewee.Model):
+    """A contact of the directory. The database makes seq, salt, id and json."""
+
+    seq = peewee.AutoField()
+    salt = peewee.TextField()
+    id = peewee.TextField()
+    type = peewee.TextField()
+    name = peewee.TextField()
+    phone_number = peewee.TextField(null=True)
+    user_name = peewee.TextField(null=True)
+    first_name = peewee.TextField(null=True)
+    last_name = peewee.TextField(null=True)
+    employee_id = peewee.TextField(null=True)
+    name_key = peewee.TextField()
+    phone_key = peewee.TextField(null=True)
+    user_name_key = peewee.TextField(null=True, unique=True)
+    first_name_key = peewee.TextField(null=True)
+    last_name_key = peewee.TextField(null=True)
+    employee_id_key = peewee.TextField(null=True)
+    search_text = peewee.TextField()
+    json = peewee.TextField()
+
+    class Meta:
+        database = db
+
+
+class Token(peewee.Model):
+    """A bearer token: its SHA-256, whose it is and what it may do."""
+
+    label = peewee.TextField(primary_key=True)
+    role = peewee.TextField()
+    sha256 = peewee.BlobField(unique=True)
+    created = peewee.TextField()
+
+    class Meta:
+        database = db
+
+
+# What a write gives to the database; columns() makes it.
+COLUMNS = (
+    *("type", "name", "phone_number", "user_name", "first_name", "last_name", "employee_id"),
+    *("name_key", "phone_key", "user_name_key", "first_name_key", "last_name_key", "employee_id_key"),
+    "search_text",
+)
+SELECT = "SELECT CAST(json AS BLOB) FROM contact WHERE seq = ? AND id = ?"
+INSERT = f"INSERT INTO contact ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+UPDATE = f"UPDATE contact SET {', '.join(f'{column} = ?' for column in COLUMNS)} WHERE seq = ? AND id = ?"
+DELETE = "DELETE FROM contact WHERE seq = ? AND id = ?"
+RETURNING = "RETURNING id, CAST(json AS BLOB)"
+
+
+def columns(contact: Mapping[str, str]) -> tuple[str | None, ...]:
+    """Return the values of COLUMNS for a contact in the API's terms, whose values are clean."""
+    name, number = contact["name"], contact.get("phoneNumber")
+    user = [contact.get(attribute) for attribute in USER_ATTRIBUTES]
+    return (
+        *(contact["type"], name, number, *user),
+        fold(name),
+        number_key(number) if number else None,
+        *[fold(value) if value else None for value in user],
+        search_text([name, *user[:3]], number),
+    )
+
+
+def clean_value(attribute: str, value: str) -> str:
+    """Return an attribute's value as it is stored.
+
+    Raise ValueError (text.LengthError for a blank or over-long one) with the reason when it cannot be.
+    """
+    return clean(value, ATTRIBUTES[attribute].longest)
+
+
+def locate(contact_id: str) -> tuple[int, str]:
+    """Return what `WHERE seq = ? AND id = ?` binds: the way to a contact without an index."""
+    return row_number(contact_id), contact_id
+
+
+def row_number(contact_id: str) -> int:
+    """Return the number of the row that an id begins with, or -1 for what is not an id."""
+    if len(contact_id) != 32 or contact_id.strip("0123456789abcdef"):
+        return -1
+    return int(contact_id[:12], 16)
+
+
+def entity_tag(json: bytes) -> str:
+    """Return the ETag of one contact, without quotes: a digest of what the client sees."""
+    return blake2b(json, digest_size=8).hexdigest()

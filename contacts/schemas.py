@@ -1,0 +1,414 @@
+"""What comes in and goes out: query parameters, bodies and answers."""
+
+import json
+import re
+from typing import Any, NoReturn
+
+from flask import Request
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+
+from contacts.errors import LONGEST_BODY, ApiError, Reason, StatusCode, invalid
+from contacts.model import ATTRIBUTES, TYPES, clean_value
+from contacts.query import MOST, Query
+from contacts.text import LengthError, check_characters, plain
+
+FILTER_NAME = "NamesOrPhoneNumberMatches"
+ORDERS = ("Ascending", "Descending")
+
+# More words than this are not a search but a mistake.
+MOST_TERMS = 32
+
+
+class Parser(FlaskParser):
+    """Reads the query string and the body; whatever is wrong with them becomes the one envelope."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = {"query": RAISE, "json": RAISE}
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        """Return the body's JSON; an empty body is as {}.
+
+        Raise ApiError 400 when it is not JSON, UnsupportedMediaType when it does not claim to be,
+        RequestEntityTooLarge when it is too long.
+        """
+        if not req.is_json and (req.content_length or req.headers.get("Transfer-Encoding")):
+            raise UnsupportedMediaType
+        body = req.get_data()
+        if len(body) > LONGEST_BODY:
+            raise RequestEntityTooLarge
+        if not body:
+            return {}
+        try:
+            return json.loads(body, object_pairs_hook=unique, parse_constant=refuse)
+        except RecursionError:
+            raise malformed("it is nested too deeply") from None
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise malformed(str(error)) from None
+        except ValueError:  # an integer of more digits than Python reads
+            raise malformed("a number has too many digits") from None
+
+    def handle_error(self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any) -> NoReturn:
+        """Raise ApiError 422 with the reasons by attribute or parameter."""
+        # webargs puts the place (query, json) around marshmallow's reasons by name.
+        (messages,) = error.normalized_messages().values()
+        raise invalid({"body" if name == "_schema" else name: list(messages[name]) for name in messages})
+
+
+def malformed(why: str) -> ApiError:
+    """Return the answer to a body that is not JSON."""
+    return ApiError(400, StatusCode.INVALID, f"The body is not valid JSON: {why}.")
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; raise ApiError when it has a name twice, as only one value could be kept."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise malformed("an object has the same name twice")
+    return members
+
+
+def refuse(constant: str) -> NoReturn:
+    """Raise ApiError for NaN and Infinity, which Python reads and JSON does not have."""
+    raise malformed(f"{constant} is not JSON")
+
+
+class Parameter(fields.String):
+    """A query parameter that is given once and is not blank."""
+
+    is_multiple = True  # webargs gives all the values, so that a second one is not lost in silence
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if len(value) > 1:
+            raise ValidationError([Reason(StatusCode.INVALID, "Give it once.")])
+        return self.read(one_line(value[0]))
+
+    def read(self, text: str) -> Any:
+        """Return what the text says; raise ValidationError when it cannot be."""
+        return text
+
+
+class Number(Parameter):
+    """A whole number from `least` on, of any size."""
+
+    def __init__(self, least: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.least = least
+
+    def read(self, text: str) -> int:
+        """Return the number; raise ValidationError for anything else."""
+        digits = text.lstrip("0") or "0"
+        if not re.fullmatch("[0-9]+", digits) or int(digits[:20]) < self.least:
+            raise ValidationError([Reason(StatusCode.RANGE, f"Give a whole number, {self.least} or more.")])
+        return min(int(digits[:20]), MOST)
+
+
+class Choice(Parameter):
+    """One of a few words, read ignoring case."""
+
+    def __init__(self, choices: tuple[str, ...], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.choices = choices
+        self.metadata = {**self.metadata, "enum": list(choices)}
+
+    def read(self, text: str) -> str:
+        """Return the word as it is written in the documentation."""
+        for choice in self.choices:
+            if text.lower() == choice.lower():
+                return choice
+        raise ValidationError([Reason(StatusCode.INVALID, f"There are: {', '.join(self.choices)}.")])
+
+
+class Values(fields.List):
+    """A query parameter that may have several values."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(fields.String(), **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        return self.read([one_line(text) for text in value])
+
+    def read(self, texts: list[str]) -> list[str]:
+        """Return the values; raise ValidationError when they cannot be."""
+        return texts
+
+
+class Listed(Values):
+    """Values with commas between; `choices` lists those there are."""
+
+    def __init__(self, choices: tuple[str, ...] = (), ignore_case: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.choices = choices
+        self.ignore_case = ignore_case
+
+    def read(self, texts: list[str]) -> list[str]:
+        """Return the parts; raise ValidationError for a part that is not a choice, or when there is none."""
+        parts = [part.strip() for text in texts for part in text.split(",") if part.strip()]
+        if not parts:
+            raise ValidationError([Reason(StatusCode.RANGE, "Must not be blank.")])
+        if self.choices:
+            for part in parts:
+                if (part.capitalize() if self.ignore_case else part) not in self.choices:
+                    raise ValidationError(
+                        [Reason(StatusCode.INVALID, f"{part} is none of: {', '.join(self.choices)}.")]
+                    )
+        return parts
+
+
+class Fields(Listed):
+    """The parameter `fields`: the attributes to answer with."""
+
+    def __init__(self) -> None:
+        description = "Return just these attributes, with commas between; `*`: all."
+        super().__init__((*ATTRIBUTES, "*"), data_key="fields", metadata={"description": description})
+
+    def read(self, texts: list[str]) -> Any:
+        """Return the attributes in the order of the JSON; None: all."""
+        names = super().read(texts)
+        return None if "*" in names else tuple(name for name in ATTRIBUTES if name in names)
+
+
+def one_line(text: str) -> str:
+    """Return a parameter without surrounding blanks; raise ValidationError when it is blank or not one line."""
+    try:
+        check_characters(text)
+    except ValueError as error:
+        raise ValidationError([Reason(StatusCode.INVALID, str(error))]) from None
+    if not text.strip():
+        raise ValidationError([Reason(StatusCode.RANGE, "Must not be blank.")])
+    return text.strip()
+
+
+class Strict(Schema):
+    """A schema that says which names there are when it meets another one."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        names = ", ".join(field.data_key or name for name, field in self.fields.items()) or "none"
+        self.error_messages = {
+            "unknown": Reason(StatusCode.INVALID, f"Unknown; there are: {names}."),
+            "type": Reason(StatusCode.INVALID, "Send a JSON object."),
+        }
+
+
+class ListQuery(Strict):
+    """The query language of GET /contacts."""
+
+    id = Values(metadata={"description": "The contacts with this id."})
+    name = Values(metadata={"description": "The contacts of this name, whole, ignoring case."})
+    type = Listed(TYPES, ignore_case=True, metadata={"description": "Custom, Queue or User, ignoring case."})
+    phoneNumber = Values(
+        metadata={"description": "The contacts with this number, by letters and digits only. `*`: with any number."}
+    )
+    userName = Values(metadata={"description": "The User with this user name, ignoring case."})
+    firstName = Values(metadata={"description": "The Users with this first name, ignoring case."})
+    lastName = Values(metadata={"description": "The Users with this last name, ignoring case."})
+    employeeId = Values(metadata={"description": "The Users with this employee ID, ignoring case."})
+    filterName = Choice(
+        (FILTER_NAME,),
+        metadata={"description": "Search by filterParameters; goes with it."},
+    )
+    filterParameters = Listed(
+        metadata={
+            "description": "Arguments with commas between. For each, a whole name (name, userName, firstName, "
+            "lastName) or the phone number must match; `*` stands for any characters, also none.",
+        }
+    )
+    q = Parameter(
+        metadata={
+            "description": "Search as you type: each word occurs in a name or the phone number, ignoring case and "
+            "accents. A word of one or two characters matches where a word or number starts.",
+        }
+    )
+    sortBy = Choice(tuple(ATTRIBUTES), metadata={"description": "Contacts without the attribute come last."})
+    order = Choice(
+        ORDERS,
+        metadata={
+            "description": "Descending is the exact reverse of Ascending (ids, which break ties, too), "
+            "but contacts without the attribute stay last."
+        },
+    )
+    offset = Number(0, metadata={"description": "How many contacts to skip.", "type": "integer"})
+    limit = Number(1, metadata={"description": "How many contacts to return at most; default: all."})
+    chosen = Fields()
+
+    @validates_schema
+    def check_filter(self, data: dict[str, Any], **_: Any) -> None:
+        """Refuse one of filterName and filterParameters without the other."""
+        for one, other in (("filterName", "filterParameters"), ("filterParameters", "filterName")):
+            if one in data and other not in data:
+                raise ValidationError([Reason(StatusCode.MISSING, f"Goes with {one}.")], other)
+
+    @validates_schema
+    def check_terms(self, data: dict[str, Any], **_: Any) -> None:
+        """Refuse a search without words, or with too many."""
+        for name, terms in (("q", words(data.get("q", ""))), ("filterParameters", data.get("filterParameters", []))):
+            if len(terms) > MOST_TERMS:
+                raise ValidationError([Reason(StatusCode.RANGE, f"Give {MOST_TERMS} words at most.")], name)
+        if "q" in data and not words(data["q"]):
+            raise ValidationError([Reason(StatusCode.RANGE, "Must not be blank.")], "q")
+
+    @post_load
+    def query(self, data: dict[str, Any], **_: Any) -> Query:
+        """Return the Query that the parameters spell."""
+        return Query(
+            filters={name: data[name] for name in ATTRIBUTES if name in data},
+            words=words(data.get("q", "")),
+            patterns=data.get("filterParameters", []),
+            sort=data.get("sortBy", "name"),
+            descending=data.get("order") == "Descending",
+            offset=data.get("offset", 0),
+            limit=data.get("limit"),
+            fields=data.get("chosen"),
+        )
+
+
+def words(text: str) -> list[str]:
+    """Return the words of q, each once; one of accents alone says nothing."""
+    return [word for word in dict.fromkeys(text.split()) if plain(word)]
+
+
+class OneQuery(Strict):
+    """The parameters of GET /contacts/{id}."""
+
+    chosen = Fields()
+
+    @post_load
+    def fields_alone(self, data: dict[str, Any], **_: Any) -> tuple[str, ...] | None:
+        """Return the attributes to answer with; None: all."""
+        return data.get("chosen")
+
+
+class IdQuery(Strict):
+    """The parameters of DELETE /contacts."""
+
+    id = Parameter(
+        required=True,
+        error_messages={"required": Reason(StatusCode.MISSING, "Say which contact: ?id=…")},
+        metadata={"description": "The contact to remove."},
+    )
+
+
+class NoQuery(Strict):
+    """A request without parameters in its URL."""
+
+
+class Text(fields.String):
+    """An attribute of a contact: one line of text, trimmed."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        missing = Reason(StatusCode.MISSING, "A contact needs one.")
+        super().__init__(error_messages={"required": missing, "null": missing}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        try:
+            return clean_value(attr or "", must_be_text(value))
+        except LengthError as error:
+            raise ValidationError([Reason(StatusCode.RANGE, str(error))]) from None
+        except ValueError as error:
+            raise ValidationError([Reason(StatusCode.INVALID, str(error))]) from None
+
+
+class CustomType(fields.String):
+    """The type of a contact that a client makes: Custom, ignoring case."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        if must_be_text(value).strip().lower() != "custom":
+            reason = "Only Custom contacts are made here; Users and Queues come from the directory sync."
+            raise ValidationError([Reason(StatusCode.READ_ONLY_ATTRIBUTE, reason)])
+        return "Custom"
+
+
+class ReadOnly(fields.String):
+    """An attribute that clients cannot write; null says nothing and is accepted."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> NoReturn:
+        raise ValidationError([Reason(StatusCode.READ_ONLY_ATTRIBUTE, "Clients cannot write this.")])
+
+
+def must_be_text(value: Any) -> str:
+    """Return the value; raise ValidationError when it is not a string."""
+    if not isinstance(value, str):
+        raise ValidationError([Reason(StatusCode.INVALID, "Must be a string.")])
+    return value
+
+
+class NewContact(Strict):
+    """A Custom contact to be made."""
+
+    name = Text(required=True, metadata={"example": "Some Contact"})
+    type = CustomType(allow_none=True, metadata={"example": "Custom"})
+    phoneNumber = Text(allow_none=True, metadata={"example": "xxx-xxx-xxxx"})
+    id = ReadOnly(allow_none=True)
+    userName = ReadOnly(allow_none=True)
+    firstName = ReadOnly(allow_none=True)
+    lastName = ReadOnly(allow_none=True)
+    employeeId = ReadOnly(allow_none=True)
+
+    @post_load
+    def contact(self, data: dict[str, Any], **_: Any) -> dict[str, str]:
+        """Return the contact without the attributes that have no value."""
+        return {name: value for name, value in data.items() if value is not None} | {"type": "Custom"}
+
+
+class ContactChanges(Strict):
+    """What is to change on a Custom contact; the attributes that clients cannot write must be as they are."""
+
+    name = Text(metadata={"example": "Some Contact"})
+    phoneNumber = Text(allow_none=True, metadata={"example": "15002", "description": "null: no number any more."})
+    id = fields.Raw(allow_none=True)
+    type = fields.Raw(allow_none=True)
+    userName = fields.Raw(allow_none=True)
+    firstName = fields.Raw(allow_none=True)
+    lastName = fields.Raw(allow_none=True)
+    employeeId = fields.Raw(allow_none=True)
+
+    @validates_schema
+    def check_empty(self, data: dict[str, Any], **_: Any) -> None:
+        """Refuse an empty body: a mistake, not a change of nothing."""
+        if not data:
+            raise ValidationError([Reason(StatusCode.MISSING, "Send the attributes that are to change.")])
+
+
+class ContactSchema(Schema):
+    """A contact. An attribute that its type does not have, or that has no value, is absent."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    type = fields.String(required=True, metadata={"enum": list(TYPES)})
+    phoneNumber = fields.String()
+    userName = fields.String()
+    firstName = fields.String()
+    lastName = fields.String()
+    employeeId = fields.String()
+
+
+class Done(Schema):
+    """The answer to a request that leaves nothing to show."""
+
+    statusCode = fields.Integer(required=True, metadata={"enum": [0]})
+
+
+class ContactAnswer(Done):
+    """The answer with one contact."""
+
+    contact = fields.Nested(ContactSchema, required=True)
+
+
+class ContactList(Done):
+    """The answer with a list of contacts."""
+
+    totalCount = fields.Integer(required=True, metadata={"description": "How many contacts match in all."})
+    contacts = fields.List(fields.Nested(ContactSchema), required=True)
+
+
+class ErrorSchema(Schema):
+    """The answer to any request that failed; nothing was changed."""
+
+    statusCode = fields.Integer(required=True, metadata={"enum": [int(code) for code in StatusCode if code]})
+    statusMessage = fields.String(required=True)
+    errors = fields.Dict(
+        keys=fields.String(),
+        values=fields.List(fields.String()),
+        metadata={"description": "The reasons by attribute or parameter."},
+    )

@@ -1,0 +1,117 @@
+"""The settings: environment variables that begin with CONTACTS_, read once and checked at start."""
+
+import ipaddress
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Flask
+
+PREFIX = "CONTACTS_"
+
+log = logging.getLogger(__name__)
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Peers = frozenset[Network | str]
+
+
+class SettingsError(Exception):
+    """A setting, or the database it names, does not let the service start."""
+
+
+class Defaults:
+    """Every setting with its default, as README.md lists them."""
+
+    DATABASE = "contacts.db"
+    TRUSTED_PROXIES = ""
+    ROLE_HEADER = "X-Role"
+    URL_PREFIX = ""
+    LOG_LEVEL = "INFO"
+
+
+def database(value: str) -> str:
+    """Check the path of the SQLite file; that it can be opened is contacts.database's to find out."""
+    if not value.strip() or value == ":memory:" or value.startswith("file:"):
+        raise ValueError("give the path of a file")
+    return value
+
+
+def trusted_proxies(value: str) -> Peers:
+    """Return the peers whose role header is believed, from addresses, CIDR ranges and `unix`."""
+    peers: set[Network | str] = set()
+    for entry in value.replace(",", " ").split():
+        if entry.lower() == "unix":
+            peers.add("unix")
+            continue
+        try:
+            peers.add(unmapped(ipaddress.ip_network(entry)))
+        except ValueError as error:
+            raise ValueError(
+                f"{error}; give addresses (10.0.0.5), ranges (10.0.0.0/24) or unix, with commas between"
+            ) from None
+    return frozenset(peers)
+
+
+def unmapped(network: Network) -> Network:
+    """Return an IPv4 range that is written as IPv6 (::ffff:10.0.0.0/120) as the IPv4 range that it is."""
+    if network.version == 6 and network.prefixlen >= 96 and (mapped := network.network_address.ipv4_mapped):
+        return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
+    return network
+
+
+def role_header(value: str) -> str:
+    """Check that the value names a header that a proxy may set (a token of RFC 9110, 5.6.2)."""
+    if not re.fullmatch(r"[A-Za-z0-9-]+", value):
+        raise ValueError("give a header's name: letters, digits and -")
+    if value.lower() in {"authorization", "host", "cookie", "content-type", "content-length"}:
+        raise ValueError(f"{value} has a meaning of its own; give another header's name")
+    return value
+
+
+def url_prefix(value: str) -> str:
+    """Check a path such as /api/v2."""
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", value):
+        raise ValueError("give a path that begins with / and does not end with one, such as /api/v2")
+    return value
+
+
+def log_level(value: str) -> str:
+    """Check the name of a log level."""
+    levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+    if value.upper() not in levels:
+        raise ValueError(f"give one of {', '.join(levels)}")
+    return value.upper()
+
+
+CHECKS: dict[str, Callable[[str], Any]] = {
+    "DATABASE": database,
+    "TRUSTED_PROXIES": trusted_proxies,
+    "ROLE_HEADER": role_header,
+    "URL_PREFIX": url_prefix,
+    "LOG_LEVEL": log_level,
+}
+
+
+def init_app(app: Flask, config: Mapping[str, Any] | None = None) -> None:
+    """Put the checked settings into app.config: defaults, then the environment, then `config`.
+
+    Raise SettingsError for a value that is not one, in one line.
+    """
+    app.config.from_object(Defaults)
+    # Not from_prefixed_env: it reads a database called 1e3 as a number, and CONTACTS_DATABASE__X as a dictionary.
+    for variable, value in os.environ.items():
+        name = variable.removeprefix(PREFIX)
+        if name in CHECKS and name != variable:
+            app.config[name] = value
+        elif name != variable:
+            log.warning(
+                "%s is not a setting and is ignored; there are: %s", variable, ", ".join(map(PREFIX.__add__, CHECKS))
+            )
+    app.config.update(config or {})
+    for name, check in CHECKS.items():
+        try:
+            app.config[name] = check(app.config[name])
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}{name}={app.config[name]!r}: {error}") from None

@@ -1,0 +1,294 @@
+"""The directory sync: makes the Users, or the Queues, of the directory equal to a file.
+
+The file is read, checked and compared without holding up anybody: in temporary tables that only this
+connection sees. Then just the differences are written, in transactions of at most BATCH.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from contacts.database import own_connection
+from contacts.files import Row
+from contacts.model import COLUMNS, DELETE, INSERT, UPDATE, clean_value, columns, locate
+from contacts.text import fold, number_key
+
+# As many differences are one transaction. A writer of the service waits for one at the most.
+BATCH = 5000
+
+VALUES = ("name", "phoneNumber", "userName", "firstName", "lastName", "employeeId")
+VALUE_COLUMNS = COLUMNS[1 : 1 + len(VALUES)]
+
+# What a type has, the attribute that its contacts are matched by, and that match in SQL.
+ATTRIBUTES_OF = {"User": VALUES, "Queue": ("name", "phoneNumber"), "Custom": ("name", "phoneNumber")}
+KEY_OF = {"User": "userName", "Queue": "name", "Custom": "name"}
+MATCHES = {
+    "User": "contact.user_name_key = incoming.key",
+    "Queue": "contact.type = 'Queue' AND contact.name_key = incoming.key",
+    "Custom": "contact.type = 'Custom' AND contact.name_key = incoming.key AND contact.phone_key IS incoming.phone_key",
+}
+
+TEMPORARY = f"""
+CREATE TEMP TABLE incoming (
+    number INTEGER PRIMARY KEY, line INTEGER, key TEXT, phone_key TEXT, {" TEXT, ".join(VALUE_COLUMNS)} TEXT
+);
+CREATE TEMP TABLE kept (key TEXT);
+CREATE TEMP TABLE rejected (line INTEGER, reasons TEXT, row TEXT);
+CREATE TEMP TABLE difference (action TEXT, id TEXT, number INTEGER);
+"""
+INTO_INCOMING = (
+    f"INSERT INTO incoming (line, key, phone_key, {', '.join(VALUE_COLUMNS)}) "
+    f"VALUES (?, ?, ?{', ?' * len(VALUE_COLUMNS)})"
+)
+
+DUPLICATES = """
+SELECT later.number, later.line, first.line
+FROM (SELECT key, phone_key, min(number) AS number FROM incoming GROUP BY key, phone_key HAVING count(*) > 1) AS twice
+JOIN incoming AS first ON first.number = twice.number
+JOIN incoming AS later ON later.key = twice.key AND later.phone_key IS twice.phone_key
+WHERE later.number > twice.number
+ORDER BY later.number
+"""
+
+
+class SyncError(Exception):
+    """The sync cannot be done; nothing was changed."""
+
+
+class Rejected(NamedTuple):
+    """A row that is refused: its line, the reasons by column, and its values as they were."""
+
+    line: int
+    reasons: dict[str, str]
+    values: dict[str, Any]
+
+
+class Summary(NamedTuple):
+    """What a sync did, or would do: numbers of contacts."""
+
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+    rejected: int
+    skipped: int
+
+    def __str__(self) -> str:
+        parts = [f"{count} {name}" for name, count in self._asdict().items() if count or name != "skipped"]
+        return ", ".join(parts)
+
+
+class BadRowError(Exception):
+    """A row breaks the rules of its values: reasons by column."""
+
+
+def checked(type_: str, row: Row) -> dict[str, str] | None:
+    """Return a row's contact in the API's terms, or None for a row of another type.
+
+    Raise BadRowError with the reasons by column when the row breaks the rules of the type.
+    """
+    contact, reasons = cleaned(row)
+    kind = contact.pop("type", type_).capitalize()
+    if kind in ATTRIBUTES_OF and kind != type_:
+        return None
+    if kind != type_:
+        reasons["type"] = f"Must be {type_}, or another type whose rows are skipped: {', '.join(ATTRIBUTES_OF)}."
+    reasons |= {name: f"A {type_} has none." for name in contact if name not in ATTRIBUTES_OF[type_]}
+    if type_ == "User" and "name" not in contact and "name" not in reasons:
+        contact |= full_name(contact, reasons)
+    for name in ("name", KEY_OF[type_]):
+        if name not in contact:
+            reasons.setdefault(name, f"A {type_} needs one.")
+    if row.problem:
+        reasons["row"] = row.problem
+    if reasons:
+        raise BadRowError(reasons)
+    return contact
+
+
+def cleaned(row: Row) -> tuple[dict[str, str], dict[str, str]]:
+    """Return a row's values as they are stored, but for its id, and the reasons why some cannot be."""
+    contact, reasons = {}, {}
+    for name, value in row.values.items():
+        try:
+            if not isinstance(value, str):
+                raise ValueError("Must be text.")
+            if name != "id" and not value.isspace():
+                contact[name] = clean_value(name, value)
+        except ValueError as error:
+            reasons[name] = str(error)
+    return contact, reasons
+
+
+def full_name(contact: dict[str, str], reasons: dict[str, str]) -> dict[str, str]:
+    """Return the name that a User's first and last name make, if any."""
+    name = " ".join(contact[part] for part in ("firstName", "lastName") if part in contact)
+    try:
+        return {"name": clean_value("name", name)} if name else {}
+    except ValueError as error:
+        reasons["name"] = f"Made of firstName and lastName: {error}"
+        return {}
+
+
+class Sync:
+    """One run: load() the rows, then look at rejected(), compare() and apply(). A context manager."""
+
+    def __init__(self, type_: str) -> None:
+        self.type = type_
+        self.skipped = 0
+
+    def __enter__(self) -> Self:
+        self._context = own_connection()
+        self.connection = self._context.__enter__()
+        self.connection.executescript(TEMPORARY)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._context.__exit__(kind, error, trace)
+
+    def load(self, rows: Iterable[Row]) -> None:
+        """Check the rows and keep them, the bad ones apart. Raise files.FileError as reading does."""
+        # Only temporary tables are written, so this transaction holds up nobody.
+        with transaction(self.connection, "BEGIN"):
+            good = self._good(rows)
+            while batch := list(islice(good, BATCH)):
+                self.connection.executemany(INTO_INCOMING, batch)
+            self.connection.execute("CREATE INDEX incoming_key ON incoming (key, phone_key)")
+            if self.type != "Custom":
+                self._reject_duplicates()
+
+    def _good(self, rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
+        """Yield what INTO_INCOMING binds for each good row."""
+        for row in rows:
+            try:
+                contact = checked(self.type, row)
+            except BadRowError as error:
+                self._reject(row.line, error.args[0], row.values)
+                continue
+            if contact is None:
+                self.skipped += 1
+                continue
+            number = contact.get("phoneNumber")
+            phone_key = number_key(number) if number and self.type == "Custom" else None
+            yield (row.line, fold(contact[KEY_OF[self.type]]), phone_key, *map(contact.get, VALUES))
+
+    def _reject(self, line: int, reasons: dict[str, str], values: dict[str, Any]) -> None:
+        """Keep a bad row apart. A contact that it names is neither changed nor removed."""
+        self.connection.execute(
+            "INSERT INTO rejected VALUES (?, ?, ?)", (line, json.dumps(reasons), json.dumps(values, default=str))
+        )
+        key = values.get(KEY_OF[self.type])
+        if isinstance(key, str):
+            self.connection.execute(
+                "INSERT INTO kept VALUES (?)", (fold(key.strip()).encode("utf-8", "replace").decode(),)
+            )
+
+    def _reject_duplicates(self) -> None:
+        """Reject the rows whose key an earlier row has."""
+        attribute = KEY_OF[self.type]
+        for number, line, first in self.connection.execute(DUPLICATES).fetchall():
+            values = self._incoming(number)
+            self._reject(line, {attribute: f"The same as on line {first}."}, values)
+            self.connection.execute("DELETE FROM incoming WHERE number = ?", (number,))
+
+    def _incoming(self, number: int) -> dict[str, str]:
+        """Return an incoming contact in the API's terms."""
+        row = self.connection.execute(
+            f"SELECT {', '.join(VALUE_COLUMNS)} FROM incoming WHERE number = ?", (number,)
+        ).fetchone()
+        return {name: value for name, value in zip(VALUES, row, strict=True) if value is not None}
+
+    def rejected(self) -> Iterator[Rejected]:
+        """Yield the bad rows in the order of their lines."""
+        for line, reasons, values in self.connection.execute("SELECT * FROM rejected ORDER BY line"):
+            yield Rejected(line, json.loads(reasons), json.loads(values))
+
+    def compare(self, delete: bool = True) -> Summary:
+        """Find the differences between the rows and the directory, and return their numbers."""
+        match, run = MATCHES[self.type], self.connection.execute
+        with transaction(self.connection, "BEGIN"):
+            run("DELETE FROM difference")
+            if delete:
+                run(
+                    "INSERT INTO difference SELECT 'removed', id, NULL FROM contact WHERE type = ? "
+                    f"AND NOT EXISTS (SELECT 1 FROM incoming WHERE {match}) "
+                    f"AND NOT EXISTS (SELECT 1 FROM kept AS incoming WHERE {match})",
+                    (self.type,),
+                )
+            if self.type != "Custom":
+                differs = f"({columns_of('contact')}) IS NOT ({columns_of('incoming')})"
+                run(
+                    "INSERT INTO difference SELECT 'changed', contact.id, incoming.number "
+                    f"FROM incoming CROSS JOIN contact ON {match} WHERE {differs}"
+                )
+            # min(): of the same Custom contact twice in a file, the first.
+            run(
+                "INSERT INTO difference SELECT 'added', NULL, min(number) FROM incoming "
+                f"WHERE NOT EXISTS (SELECT 1 FROM contact WHERE {match}) GROUP BY key, phone_key ORDER BY key"
+            )
+            counts = dict(run("SELECT action, count(*) FROM difference GROUP BY action").fetchall())
+            rows = run("SELECT count(*) FROM incoming").fetchone()[0]
+            rejected = run("SELECT count(*) FROM rejected").fetchone()[0]
+        added, changed, removed = (counts.get(action, 0) for action in ("added", "changed", "removed"))
+        return Summary(added, changed, removed, rows - added - changed, rejected, self.skipped)
+
+    def present(self) -> int:
+        """Return how many contacts of the type the directory has."""
+        return int(self.connection.execute("SELECT count(*) FROM contact WHERE type = ?", (self.type,)).fetchone()[0])
+
+    def apply(self, progress: Callable[[int], None] = lambda _: None) -> None:
+        """Write the differences, up to BATCH in a transaction; `progress` gets the size of each.
+
+        Each statement does nothing where another run has done its work, so a killed run is completed
+        by the next one.
+        """
+        statement = (
+            f"SELECT difference.rowid, action, id, {', '.join(VALUE_COLUMNS)} "
+            "FROM difference LEFT JOIN incoming USING (number) WHERE difference.rowid > ? "
+            f"ORDER BY difference.rowid LIMIT {BATCH}"
+        )
+        last = 0
+        while batch := self.connection.execute(statement, (last,)).fetchall():
+            last = batch[-1][0]
+            # What there is to compute is computed before the lock is taken.
+            removed = [locate(contact_id) for _, action, contact_id, *_ in batch if action == "removed"]
+            changed = [
+                (*self._columns(values), *locate(contact_id))
+                for _, action, contact_id, *values in batch
+                if action == "changed"
+            ]
+            added = [self._columns(values) for _, action, _, *values in batch if action == "added"]
+            with transaction(self.connection, "BEGIN IMMEDIATE"):
+                self.connection.executemany(DELETE, removed)
+                self.connection.executemany(UPDATE, changed)
+                self.connection.executemany(f"{INSERT} ON CONFLICT DO NOTHING", added)
+            progress(len(batch))
+
+    def _columns(self, values: list[str | None]) -> tuple[str | None, ...]:
+        """Return what INSERT and UPDATE bind for an incoming contact."""
+        contact = {name: value for name, value in zip(VALUES, values, strict=True) if value is not None}
+        return columns({"type": self.type, **contact})
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
+    """Run the block as one transaction of this connection."""
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def columns_of(table: str) -> str:
+    """Return the columns of a contact's values in a table, with commas between."""
+    return ", ".join(f"{table}.{column}" for column in VALUE_COLUMNS)

@@ -1,0 +1,99 @@
+"""The rules of text: what a value may hold, and how values are compared and found."""
+
+import re
+from unicodedata import category, combining, normalize
+
+# In search_text: two marks stand before every word, one separator before the number. Values hold
+# no control characters, so these never meet one of theirs.
+MARK = "\x02"
+NUMBER = "\x03"
+
+# Cc: tab, newline, NUL and the like; Zl and Zp: the line and paragraph separators of Unicode.
+_LINE_BREAKING = {"Cc", "Zl", "Zp"}
+
+
+def clean(value: str, longest: int) -> str:
+    """Return the value as it is stored: one line, trimmed, in Unicode NFC.
+
+    Raise ValueError with the reason when it holds control characters or unpaired surrogates, and
+    LengthError when it is blank or has more than `longest` characters.
+    """
+    check_characters(value)
+    value = normalize("NFC", value.strip())
+    if not value:
+        raise LengthError("Must not be blank.")
+    if len(value) > longest:
+        raise LengthError(f"Must not be longer than {longest} characters (has {len(value)}).")
+    return value
+
+
+class LengthError(ValueError):
+    """A value is blank or too long."""
+
+
+def check_characters(value: str) -> None:
+    """Raise ValueError when text holds control characters or unpaired surrogates."""
+    if value.isprintable():
+        return
+    for character in value:
+        if category(character) in _LINE_BREAKING:
+            raise ValueError(f"Control characters are not allowed (found U+{ord(character):04X}).")
+        if category(character) == "Cs":
+            raise ValueError(f"Not valid Unicode (an unpaired surrogate, U+{ord(character):04X}).")
+
+
+def fold(text: str) -> str:
+    """Return the key by which text is compared without regard to case.
+
+    Canonical caseless matching as Unicode defines it (The Unicode Standard, D145): ЖУК and Жук,
+    STRASSE and Straße have the same key.
+    """
+    if text.isascii():
+        return text.lower()
+    return normalize("NFC", normalize("NFD", text).casefold())
+
+
+def number_key(text: str) -> str:
+    """Return the key by which phone numbers are compared: letters and digits, without case."""
+    return "".join(filter(str.isalnum, fold(text)))
+
+
+class _WithoutAccents(dict[int, str]):
+    """A table for str.translate, filled as characters are met."""
+
+    def __missing__(self, code: int) -> str:
+        letters = [c for c in normalize("NFD", chr(code)) if not combining(c)]
+        self[code] = normalize("NFC", "".join(letters))
+        return self[code]
+
+
+_without_accents = _WithoutAccents()
+
+
+def plain(text: str) -> str:
+    """Return text without case and accents, character by character: a part of it stays a part."""
+    folded = fold(text)
+    return folded if folded.isascii() else folded.translate(_without_accents)
+
+
+# A word also starts inside, behind punctuation: smith in doe-smith, mueller in anna.mueller.
+_inner_start = re.compile(r"(?<=[\W_])[^\W_][^ ]?")
+
+
+def search_text(names: list[str | None], number: str | None) -> str:
+    """Return what the search index holds of a contact: each word once, then the phone number."""
+    words: dict[str, None] = {}
+    for name in names:
+        if name:
+            words.update(dict.fromkeys(plain(name).split()))
+    inner: dict[str, None] = {}
+    for word in words:
+        if not word.isalnum():
+            inner.update(dict.fromkeys(_inner_start.findall(word)))
+    marked = " ".join([MARK + MARK + word for word in [*words, *inner]])
+    return f"{marked}{NUMBER}{MARK}{MARK}{plain(number_key(number))}" if number else marked + NUMBER
+
+
+def trigrams(text: str) -> list[str]:
+    """Return each three characters in a row that text holds, once, in order."""
+    return list(dict.fromkeys(text[i : i + 3] for i in range(len(text) - 2)))

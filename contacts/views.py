@@ -1,0 +1,213 @@
+"""The Contacts API: /contacts and /contacts/{id}."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Flask, Response, redirect, request, url_for
+from flask.views import MethodView
+from flask_smorest import Blueprint
+from werkzeug.http import parse_etags
+
+from contacts import query
+from contacts.database import db, write
+from contacts.errors import ApiError, Reason, StatusCode, invalid, missing
+from contacts.model import DELETE, INSERT, RETURNING, SELECT, UPDATE, columns, entity_tag, locate
+from contacts.schemas import (
+    ContactAnswer,
+    ContactChanges,
+    ContactList,
+    Done,
+    IdQuery,
+    ListQuery,
+    NewContact,
+    NoQuery,
+    OneQuery,
+    Parser,
+)
+
+blp = Blueprint("contacts", __name__, description="One directory of Users, Queues and Custom contacts.")
+blp.ARGUMENTS_PARSER = Parser()
+
+WRITABLE = ("name", "phoneNumber")
+
+
+@blp.route("/contacts")
+class Contacts(MethodView):
+    """The directory."""
+
+    @blp.arguments(ListQuery(), location="query")
+    @blp.response(200, ContactList)
+    def get(self, asked: query.Query) -> Response:
+        """List the contacts that match, in order, with their total count."""
+        if "If-None-Match" in request.headers and is_current(tag := f"{query.revision():x}"):
+            return not_modified(tag)
+        answer = query.read(asked)
+        return answered(answer.body, f"{answer.revision:x}")
+
+    @blp.arguments(NoQuery(), location="query")
+    @blp.arguments(NewContact())
+    @blp.response(201, ContactAnswer)
+    def post(self, _: Any, contact: dict[str, str]) -> Response:
+        """Create a Custom contact."""
+        with write():
+            contact_id, made = db.execute_sql(f"{INSERT} {RETURNING}", columns(contact)).fetchone()
+        response = answered(one(made), entity_tag(made), 201)
+        response.headers["Location"] = url_for("contacts.Contact", contact_id=contact_id)
+        return response
+
+    @blp.arguments(NoQuery(), location="query")
+    @blp.arguments(ContactChanges())
+    @blp.response(200, ContactAnswer)
+    def put(self, _: Any, changes: dict[str, Any]) -> Response:
+        """Modify the Custom contact that `id` names."""
+        if changes.get("id") is None:
+            raise missing("id", "Say which contact is to change: put its id into the body.")
+        return change(changes["id"], changes)
+
+    @blp.arguments(IdQuery(), location="query")
+    @blp.response(200, Done)
+    def delete(self, asked: dict[str, str]) -> Response:
+        """Remove the Custom contact that `id` names."""
+        return remove(asked["id"])
+
+
+@blp.route("/contacts/<contact_id>")
+class Contact(MethodView):
+    """One contact."""
+
+    @blp.arguments(OneQuery(), location="query")
+    @blp.response(200, ContactAnswer)
+    def get(self, fields: tuple[str, ...] | None, contact_id: str) -> Response:
+        """Get one contact."""
+        contact = find(contact_id)
+        tag = entity_tag(contact)
+        if "If-None-Match" in request.headers and is_current(tag):
+            return not_modified(tag)
+        if fields is not None:
+            members = json.loads(contact)
+            contact = as_json({name: members[name] for name in fields if name in members})
+        return answered(one(contact), tag)
+
+    @blp.arguments(NoQuery(), location="query")
+    @blp.arguments(ContactChanges())
+    @blp.response(200, ContactAnswer)
+    def put(self, _: Any, changes: dict[str, Any], contact_id: str) -> Response:
+        """Modify a Custom contact: what is absent keeps its value, `"phoneNumber": null` clears it."""
+        return change(contact_id, changes)
+
+    @blp.arguments(NoQuery(), location="query")
+    @blp.response(200, Done)
+    def delete(self, _: Any, contact_id: str) -> Response:
+        """Remove a Custom contact."""
+        return remove(contact_id)
+
+
+def find(contact_id: str) -> bytes:
+    """Return a contact's JSON; raise ApiError 404 when there is none."""
+    found = db.execute_sql(SELECT, locate(contact_id.lower())).fetchone()
+    if found is None:
+        raise ApiError(404, StatusCode.NOT_FOUND, "There is no contact with this id.")
+    return bytes(found[0])
+
+
+def find_writable(contact_id: str) -> dict[str, str]:
+    """Return a contact that the request may change or remove.
+
+    Raise ApiError 404 when there is none, 403 when the directory sync owns it, 412 when the request
+    knows another state of it (If-Match: RFC 9110, 13.1.1; weak tags count, as gzip in a proxy weakens
+    them).
+    """
+    found = find(contact_id)
+    contact: dict[str, str] = json.loads(found)
+    if contact["type"] != "Custom":
+        raise ApiError(
+            403,
+            StatusCode.READ_ONLY_CONTACT,
+            f"This contact is a {contact['type']}: the directory sync writes it, clients write Custom contacts.",
+        )
+    expected = request.headers.get("If-Match")
+    if expected is not None and not parse_etags(expected).contains_weak(entity_tag(found)):
+        raise ApiError(412, StatusCode.INVALID, "The contact has changed since you read it (If-Match); read it again.")
+    return contact
+
+
+def change(contact_id: Any, changes: dict[str, Any]) -> Response:
+    """Change a Custom contact and answer with it."""
+    if not isinstance(contact_id, str):
+        raise invalid({"id": [Reason(StatusCode.INVALID, "Must be a string.")]})
+    with write():
+        contact = find_writable(contact_id)
+        refuse_read_only(contact, changes)
+        changed = contact | {name: changes[name] for name in WRITABLE if name in changes}
+        changed = {name: value for name, value in changed.items() if value is not None}
+        if changed == contact:
+            saved = as_json(contact)
+        else:
+            _, saved = db.execute_sql(f"{UPDATE} {RETURNING}", (*columns(changed), *locate(contact["id"]))).fetchone()
+    return answered(one(saved), entity_tag(saved))
+
+
+def refuse_read_only(contact: dict[str, str], changes: dict[str, Any]) -> None:
+    """Raise ApiError 422 when an attribute that clients cannot write is sent with another value."""
+    errors = {}
+    for name, value in changes.items():
+        same = value == contact.get(name)
+        if name in {"id", "type"} and isinstance(value, str):
+            same = value.lower() == contact[name].lower()
+        if name not in WRITABLE and not same:
+            errors[name] = [Reason(StatusCode.READ_ONLY_ATTRIBUTE, "Clients cannot write this.")]
+    if errors:
+        raise invalid(errors)
+
+
+def remove(contact_id: str) -> Response:
+    """Remove a Custom contact."""
+    with write():
+        contact = find_writable(contact_id)
+        db.execute_sql(DELETE, locate(contact["id"]))
+    return Response(b'{"statusCode":0}', mimetype="application/json")
+
+
+def one(contact: bytes) -> bytes:
+    """Return the envelope with one contact."""
+    return b'{"statusCode":0,"contact":%b}' % contact
+
+
+def as_json(contact: dict[str, str]) -> bytes:
+    """Return a contact's JSON, written as the database writes it."""
+    return json.dumps(contact, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def answered(body: bytes | Iterator[bytes], tag: str, status: int = 200) -> Response:
+    """Return the answer to a successful request, to be kept by the client but asked for again each time."""
+    response = Response(body, status, mimetype="application/json")
+    response.headers["ETag"] = f'"{tag}"'
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response
+
+
+def is_current(tag: str) -> bool:
+    """Tell whether the client has this state (If-None-Match, weak comparison: RFC 9110, 13.1.2)."""
+    return parse_etags(request.headers["If-None-Match"]).contains_weak(tag)
+
+
+def not_modified(tag: str) -> Response:
+    """Return the answer to a client that has the current state."""
+    response = answered(b"", tag, 304)
+    del response.headers["Content-Type"]
+    return response
+
+
+def ampersand(**_: str) -> Any:
+    """Send /contacts&type=User, as the reference prints its first example, to /contacts?type=User."""
+    # The query as it was sent, with its escapes: after the first & of the request's target.
+    target = request.environ.get("RAW_URI") or request.full_path
+    written = re.split("&|%26", target, maxsplit=1)[1].replace("?", "&", 1)
+    return redirect(f"{url_for('contacts.Contacts')}?{written}", 308)
+
+
+def init_app(app: Flask) -> None:
+    """Add what the API's documentation leaves out."""
+    app.add_url_rule(f"{app.config['URL_PREFIX']}/contacts&<path:query>", view_func=ampersand)

@@ -1,0 +1,214 @@
+"""The application on a temporary database, and a gunicorn that serves one."""
+
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from app import create_app
+from contacts.database import db, write
+from contacts.model import INSERT, RETURNING, columns
+
+ROOT = Path(__file__).parent.parent
+ADMIN = {"X-Role": "Contact Center Admin"}
+AGENT = {"X-Role": "Agent"}
+
+
+@pytest.fixture
+def path(tmp_path):
+    """The database file of this test."""
+    return tmp_path / "contacts.db"
+
+
+@pytest.fixture(scope="session")
+def new_database(tmp_path_factory):
+    """A new database, made once: a copy of it costs no waiting for the disk."""
+    path = tmp_path_factory.mktemp("new") / "contacts.db"
+    create_app({"DATABASE": str(path)})
+    return path
+
+
+@pytest.fixture
+def app(path, new_database):
+    """The application on it, with loopback trusted."""
+    shutil.copy(new_database, path)
+    yield create_app({"DATABASE": str(path), "TRUSTED_PROXIES": "127.0.0.1, ::1"})
+    db.close()
+
+
+class Client:
+    """A client with the headers of one role; every answer must be in the envelope."""
+
+    def __init__(self, app, headers):
+        self.client = app.test_client()
+        self.headers = headers
+
+    def open(self, method, url, headers=None, **kwargs):
+        response = self.client.open(url, method=method, headers={**self.headers, **(headers or {})}, **kwargs)
+        if response.mimetype == "application/json" and method != "HEAD" and response.status_code != 304:
+            success = response.status_code < 400
+            assert (response.json["statusCode"] == 0) is success
+            assert ("statusMessage" in response.json) is not success
+        return response
+
+    def get(self, url, **kwargs):
+        return self.open("GET", url, **kwargs)
+
+    def post(self, url, **kwargs):
+        return self.open("POST", url, **kwargs)
+
+    def put(self, url, **kwargs):
+        return self.open("PUT", url, **kwargs)
+
+    def delete(self, url, **kwargs):
+        return self.open("DELETE", url, **kwargs)
+
+    def create(self, name, phone=None):
+        """Make a Custom contact and return it."""
+        body = {"name": name} if phone is None else {"name": name, "phoneNumber": phone}
+        response = self.post("/contacts", json=body)
+        assert response.status_code == 201, response.text
+        return response.json["contact"]
+
+    def names(self, **params):
+        """Return the names of the contacts that a query finds, in order; the total must agree."""
+        response = self.get("/contacts", query_string=params)
+        assert response.status_code == 200, response.text
+        contacts = response.json["contacts"]
+        if not {"limit", "offset"} & set(params):
+            assert response.json["totalCount"] == len(contacts)
+        return [contact["name"] for contact in contacts]
+
+
+@pytest.fixture
+def admin(app):
+    return Client(app, ADMIN)
+
+
+@pytest.fixture
+def agent(app):
+    return Client(app, AGENT)
+
+
+@pytest.fixture
+def nobody(app):
+    return Client(app, {})
+
+
+def add(**values):
+    """Add a contact of any type to the current database, past the API, and return it.
+
+    Takes the API's names: type, name, phoneNumber, userName, firstName, lastName, employeeId.
+    """
+    with write():
+        return json.loads(db.execute_sql(f"{INSERT} {RETURNING}", columns(values)).fetchone()[1])
+
+
+@pytest.fixture
+def user(app):
+    return add(
+        type="User",
+        name="Joe Johnson",
+        phoneNumber="15002",
+        userName="joej",
+        firstName="Joe",
+        lastName="Johnson",
+        employeeId="E-1",
+    )
+
+
+@pytest.fixture
+def queue(app):
+    return add(type="Queue", name="Sales", phoneNumber="8001")
+
+
+@pytest.fixture
+def custom(admin):
+    return admin.create("Some Contact", "xxx-xxx-xxxx")
+
+
+@pytest.fixture
+def flask(app, tmp_path):
+    """Run a flask command; what is given as `file` is put into a file that the command gets."""
+
+    def run(*args, file=None, name="users.csv", status=0):
+        arguments = list(args)
+        if file is not None:
+            path = tmp_path / name
+            path.write_bytes(file if isinstance(file, bytes) else file.encode())
+            arguments.insert(2 if args[0] == "sync" else 1, str(path))
+        result = app.test_cli_runner().invoke(args=arguments)
+        assert result.exit_code == status, (result.output, result.exception)
+        assert "Traceback" not in result.output
+        return result.output
+
+    return run
+
+
+@pytest.fixture
+def sql(path):
+    """Run SQL on the database file, as another program would."""
+
+    def run(statement, *values):
+        connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            return connection.execute(statement, values).fetchall()
+        finally:
+            connection.close()
+
+    return run
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Service:
+    """A real gunicorn on 127.0.0.1, with its own database."""
+
+    def __init__(self, database, **environment):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", "wsgi:app"],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "CONTACTS_DATABASE": str(database),
+                "CONTACTS_TRUSTED_PROXIES": "127.0.0.1",
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                if self.process.poll() is not None:
+                    break
+                time.sleep(0.05)
+        raise RuntimeError(f"gunicorn did not start: {self.stop()}")
+
+    def stop(self):
+        """End it and return what it printed."""
+        self.process.terminate()
+        return self.process.communicate(timeout=40)[0].decode()
+
+
+@pytest.fixture
+def service(path):
+    running = Service(path)
+    yield running
+    running.stop()

@@ -1,0 +1,1135 @@
+"""What GET /contacts and GET /contacts/{id} answer: filters, searches, order, pages, fields, tags and streams."""
+
+import json
+import urllib.request
+from unicodedata import normalize
+
+import pytest
+from conftest import AGENT, add
+
+from app import create_app
+from contacts.database import db
+from contacts.query import BLOCK
+
+ATTRIBUTES = ("id", "name", "type", "phoneNumber", "userName", "firstName", "lastName", "employeeId")
+PARAMETERS = (*ATTRIBUTES, "filterName", "filterParameters", "q", "sortBy", "order", "offset", "limit", "fields")
+PATTERNS = "NamesOrPhoneNumberMatches"
+
+
+def user(user_name, name, **values):
+    return {"type": "User", "userName": user_name, "name": name, **values}
+
+
+def custom(name, number=None):
+    return {"type": "Custom", "name": name} | ({"phoneNumber": number} if number else {})
+
+
+def queue(name, number=None):
+    return custom(name, number) | {"type": "Queue"}
+
+
+def fill(*contacts):
+    """Add the contacts in one transaction; their ids ascend in this order."""
+    with db.atomic():
+        return [add(**contact) for contact in contacts]
+
+
+def found(client, **params):
+    """Return the names that a query finds, as a set."""
+    names = client.names(**params)
+    assert len(names) == len(set(names))
+    return set(names)
+
+
+def refusal(client, url="/contacts", **params):
+    """Return the HTTP status and the statusCode of an error."""
+    response = client.get(url, query_string=params or None)
+    return response.status_code, response.json["statusCode"]
+
+
+# Enough of a directory to tell most queries apart.
+PEOPLE = [
+    user("joej", "Joe Johnson", phoneNumber="15002", firstName="Joe", lastName="Johnson", employeeId="E-1"),
+    user("joes", "Joe Smith", phoneNumber="+1 (650) 555-0100", firstName="Joe", lastName="Smith", employeeId="E-2"),
+    user("azhuk", "Анна Жук", phoneNumber="1-800-FLOWERS", firstName="Анна", lastName="Жук", employeeId="Ж-7"),
+    user("zoe", "Zoë"),
+    queue("Sales", "8001"),
+    queue("Straße"),
+    custom("Doe, Jane", "15-002"),
+    custom("joe johnson"),
+]
+NAMES = {each["name"] for each in PEOPLE}
+NUMBERED = {each["name"] for each in PEOPLE if "phoneNumber" in each}
+USERS = {each["name"] for each in PEOPLE if each["type"] == "User"}
+
+
+class Readers:
+    """Tests that share one directory, which they only read."""
+
+    CONTACTS = PEOPLE
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def app(cls, tmp_path_factory):
+        """The application on CONTACTS."""
+        database = tmp_path_factory.mktemp("directory") / "contacts.db"
+        yield create_app({"DATABASE": str(database), "TRUSTED_PROXIES": "127.0.0.1"})
+        db.close()
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def people(cls, app):
+        """CONTACTS, as the API shows them."""
+        return fill(*cls.CONTACTS)
+
+
+class TestEnvelope(Readers):
+    def test_a_list_has_each_contact_with_just_the_values_it_has(self, people, agent):
+        answer = agent.get("/contacts?sortBy=id").json
+        assert answer == {"statusCode": 0, "totalCount": len(PEOPLE), "contacts": people}
+        assert [{key: each[key] for key in each if key != "id"} for each in people] == PEOPLE
+
+    def test_ids_are_32_hex_digits(self, people):
+        assert all(len(each["id"]) == 32 and set(each["id"]) <= set("0123456789abcdef") for each in people)
+
+    @pytest.mark.parametrize("spell", [str, str.upper])
+    def test_one_contact_is_found_by_its_id(self, people, agent, spell):
+        for each in people:
+            response = agent.get(f"/contacts/{spell(each['id'])}")
+            assert (response.status_code, response.mimetype) == (200, "application/json")
+            assert response.json == {"statusCode": 0, "contact": each}
+
+    @pytest.mark.parametrize("contact_id", ["0" * 32, "f" * 32, "f" * 64, "1", "joej", "😀", "%00", "' OR 1=1 --", "*"])
+    def test_an_unknown_id_is_404(self, agent, contact_id):
+        assert refusal(agent, f"/contacts/{contact_id}") == (404, 6)
+
+    def test_an_id_counts_to_its_last_digit(self, people, agent):
+        contact_id = people[0]["id"]
+        other = contact_id[:-1] + ("0" if contact_id[-1] != "0" else "1")
+        assert refusal(agent, f"/contacts/{other}") == (404, 6)
+        assert agent.names(id=other) == []
+
+    def test_a_body_is_no_part_of_a_read(self, agent):
+        assert agent.get("/contacts?name=Sales", json={"name": "Straße"}).json["totalCount"] == 1
+
+
+class TestText:
+    """What a write brings in, a read brings back."""
+
+    def test_an_empty_directory_is_200(self, agent):
+        response = agent.get("/contacts")
+        assert (response.status_code, response.mimetype) == (200, "application/json")
+        assert response.json == {"statusCode": 0, "totalCount": 0, "contacts": []}
+
+    @pytest.mark.parametrize(
+        "name",
+        ['"quoted"', "back\\slash", "</script>", "it's", "zero\u200dwidth", "a\ufeffb", "😀\U0010fffd", "{}[],:"],
+    )
+    def test_comes_back_as_it_went_in(self, admin, name):
+        made = admin.create(name)
+        assert made["name"] == name
+        assert admin.get("/contacts").json["contacts"] == [made]
+        assert admin.get("/contacts?fields=name").json["contacts"] == [{"name": name}]
+        assert admin.get(f"/contacts/{made['id']}").json["contact"] == made
+        assert admin.get(f"/contacts/{made['id']}?fields=name").json["contact"] == {"name": name}
+
+    def test_is_kept_in_nfc(self, admin):
+        made = admin.create(normalize("NFD", "Hélène Ångström"))
+        assert made["name"] == normalize("NFC", "Hélène Ångström")
+        assert admin.names(name="HÉLÈNE ÅNGSTRÖM") == [made["name"]]
+
+    def test_is_found_as_it_is_now(self, admin):
+        made = admin.create("First Name", "555-0100")
+        admin.put(f"/contacts/{made['id']}", json={"name": "Second Name", "phoneNumber": None})
+        for old in ({"q": "fir"}, {"q": "fi"}, {"q": "5550"}, {"name": "first name"}, {"phoneNumber": "*"}):
+            assert admin.names(**old) == []
+        current = ({"q": "sec"}, {"q": "se"}, {"q": "nam"}, {"name": "second name"})
+        assert [admin.names(**each) for each in current] == [["Second Name"]] * 4
+        admin.delete(f"/contacts/{made['id']}")
+        assert [admin.names(**each) for each in current] == [[]] * 4
+
+
+# One text, as stored and as somebody asks for it.
+SAME = [
+    ("Joe", "jOE"),
+    ("Hélène", "HÉLÈNE"),
+    ("Жук", "ЖУК"),
+    ("Ёлка", "ёЛКА"),
+    ("Σίσυφος", "ΣΊΣΥΦΟΣ"),
+    ("οδος", "οδοσ"),
+    ("Straße", "STRASSE"),
+    ("STRASSE", "straße"),
+    ("GROẞ", "groß"),
+    ("İzmir", "i\u0307ZMIR"),
+    ("ﬁnance", "FINANCE"),
+    ("ᾳ", "ΑΙ"),
+    ("ǆ", "ǅ"),
+    ("\u212aelvin", "kELVIN"),
+    ("ա", "Ա"),
+    ("محمد", "محمد"),
+    ("王小明", "王小明"),
+    ("김철수", "김철수"),
+    ("😀 Team", "😀 tEAM"),
+    ("x\u0323\u0307", "X\u0307\u0323"),
+]
+# Two texts that differ in more than case.
+DIFFERENT = [
+    ("Hélène", "Helene"),
+    ("Ёлка", "Елка"),
+    ("Straße", "Strase"),
+    ("İzmir", "izmir"),
+    ("ısparta", "isparta"),
+    ("Жук", "Жу"),
+    ("王小明", "王小"),
+    ("각", "가"),
+    ("محمد", "مُحمد"),
+    ("😀", "😁"),
+    ("Anna", "Ann"),
+    ("Ann", "Anna"),
+    ("Anna Bell", "AnnaBell"),
+    ("Anna  Bell", "Anna Bell"),
+    ("Anna", "*"),
+    ("Anna", "Ann*"),
+    ("Anna", "Ann_"),
+    ("Anna", "Ann%"),
+    ("A-1", "A1"),
+]
+TEXTS = ["name", "userName", "firstName", "lastName", "employeeId"]
+
+
+class TestComparison:
+    """How a text filter compares, whichever the attribute."""
+
+    def fill(self, value):
+        """Add a User who has the value in every text attribute, and one who has it in none; return the first."""
+        return fill(user("other", "Other"), user(value, value, firstName=value, lastName=value, employeeId=value))[1]
+
+    @pytest.mark.parametrize(("stored", "asked"), SAME)
+    def test_ignores_case_in_every_script(self, app, agent, stored, asked):
+        contact = self.fill(normalize("NFC", stored))
+        for attribute in TEXTS:
+            for form in ("NFC", "NFD"):
+                query = {attribute: f" {normalize(form, asked)} "}
+                assert agent.get("/contacts", query_string=query).json["contacts"] == [contact], query
+
+    @pytest.mark.parametrize(("stored", "asked"), DIFFERENT)
+    def test_takes_the_whole_value(self, app, agent, stored, asked):
+        self.fill(stored)
+        for attribute in TEXTS:
+            assert agent.names(**{attribute: asked}) == [], attribute
+
+    @pytest.mark.parametrize("amount", [2, 1000])
+    def test_takes_many_values(self, app, agent, amount):
+        fill(custom("wanted", "5551"), custom("other", "9999"))
+        names = [f"n{number}" for number in range(amount)] + ["wanted"]
+        assert agent.names(name=",".join(names)) == ["wanted"]
+        assert agent.names(name=names, phoneNumber=",".join(["5551", *names])) == ["wanted"]
+
+    @pytest.mark.parametrize(
+        ("stored", "asked", "same"),
+        [
+            ("1-650-555-0100", "+1 (650) 555-0100", True),
+            ("16505550100", "+1 (650) 555-0100", True),
+            ("+1 (650) 555-0100", "1.650.555.0100", True),
+            ("1-800-FLOWERS", "1800flowers", True),
+            ("xxx-xxx-xxxx", "XXXXXXXXXX", True),
+            ("*72", "72", True),
+            ("#31#", "31", True),
+            ("доб. 15", "ДОБ15", True),
+            ("49 30 1234", "/49/30/1234", True),
+            ("1-650-555-0100", "650-555-0100", False),
+            ("1-650-555-0100", "1-650-555-010", False),
+            ("1-800-FLOWERS", "1-800-3569377", False),
+            ("15002", "1500*", False),
+            ("15002", "015002", False),
+        ],
+    )
+    def test_number_is_its_letters_and_digits(self, app, agent, stored, asked, same):
+        fill(custom("wanted", stored), custom("other", "777"), custom("none"))
+        assert agent.names(phoneNumber=asked) == ["wanted"] * same
+
+
+class TestFilter(Readers):
+    @pytest.mark.parametrize(
+        ("query", "names"),
+        [
+            ({}, NAMES),
+            ({"name": "joe johnson"}, {"Joe Johnson", "joe johnson"}),
+            ({"userName": "JOEJ"}, {"Joe Johnson"}),
+            ({"firstName": "joe"}, {"Joe Johnson", "Joe Smith"}),
+            ({"lastName": "жук"}, {"Анна Жук"}),
+            ({"employeeId": "ж-7"}, {"Анна Жук"}),
+            ({"employeeId": "e2"}, set()),
+            ({"userName": "Sales"}, set()),
+            ({"firstName": "Joe", "lastName": "Johnson", "userName": "joej"}, {"Joe Johnson"}),
+            ({"firstName": "Joe", "lastName": "Smith", "userName": "joej"}, set()),
+            ({"firstName": "Joe", "employeeId": "E-2", "phoneNumber": "16505550100"}, {"Joe Smith"}),
+            ({"name": "JOE JOHNSON", "type": "custom"}, {"joe johnson"}),
+            ({"name": "JOE JOHNSON", "type": "user"}, {"Joe Johnson"}),
+            ({"phoneNumber": "15002", "type": "Custom"}, {"Doe, Jane"}),
+            ({"phoneNumber": "*", "type": "Queue"}, {"Sales"}),
+            ({"type": "User", "firstName": "Joe"}, {"Joe Johnson", "Joe Smith"}),
+            ({"type": "Custom", "firstName": "Joe"}, set()),
+            ({"type": "Custom,User", "firstName": "Joe", "lastName": "Smith"}, {"Joe Smith"}),
+            ({"type": "Queue", "userName": "joej"}, set()),
+            ({"q": "joe", "type": "Custom"}, {"joe johnson"}),
+            ({"q": "joe", "lastName": "smith"}, {"Joe Smith"}),
+            ({"filterName": PATTERNS, "filterParameters": "joe*", "type": "Custom"}, {"joe johnson"}),
+            ({"filterName": PATTERNS, "filterParameters": "joe*", "q": "650"}, {"Joe Smith"}),
+            (
+                {"filterName": PATTERNS, "filterParameters": "*0*", "q": "o", "phoneNumber": "*", "type": "User"},
+                set(),
+            ),
+            (
+                {"filterName": PATTERNS, "filterParameters": "*0*", "q": "j", "phoneNumber": "*", "type": "User"},
+                {"Joe Johnson", "Joe Smith"},
+            ),
+        ],
+    )
+    def test_ands_all_attributes_and_searches(self, agent, query, names):
+        assert found(agent, **query) == names
+
+    @pytest.mark.parametrize(
+        ("query", "names"),
+        [
+            ({"name": ["sales", "zoë"]}, {"Sales", "Zoë"}),
+            ({"name": "sales,zoë"}, {"Sales", "Zoë"}),
+            ({"name": " sales , zoë ,"}, {"Sales", "Zoë"}),
+            ({"name": ["sales,zoë", "STRASSE"]}, {"Sales", "Zoë", "Straße"}),
+            ({"name": ["sales", "nobody"]}, {"Sales"}),
+            ({"name": ["sales", "SALES", "sales,Sales"]}, {"Sales"}),
+            ({"name": "doe, jane"}, {"Doe, Jane"}),
+            ({"name": ["doe, jane", "sales"]}, {"Doe, Jane", "Sales"}),
+            ({"name": "doe,jane"}, set()),
+            ({"name": "Doe"}, set()),
+            ({"name": ","}, set()),
+            ({"userName": "JOEJ,zoe"}, {"Joe Johnson", "Zoë"}),
+            ({"userName": ["joej", "zoe"], "firstName": "joe,анна"}, {"Joe Johnson"}),
+            ({"lastName": ["smith", "johnson"]}, {"Joe Johnson", "Joe Smith"}),
+            ({"employeeId": "E-1,E-2,E-3"}, {"Joe Johnson", "Joe Smith"}),
+            ({"phoneNumber": ["8001", "1 5002"]}, {"Sales", "Joe Johnson", "Doe, Jane"}),
+            ({"phoneNumber": "8001,(1)650-555-0100"}, {"Sales", "Joe Smith"}),
+            ({"phoneNumber": ["8001", "*"]}, NUMBERED),
+            ({"type": "Custom,queue"}, NAMES - USERS),
+            ({"type": ["CUSTOM", "queue"]}, NAMES - USERS),
+            ({"type": ["Custom", "queue,User"]}, NAMES),
+        ],
+    )
+    def test_any_of_several_values_may_match(self, agent, query, names):
+        assert found(agent, **query) == names
+
+    @pytest.mark.parametrize("asked", ["*", " * ", ["*", "1"], "1,*"])
+    def test_star_means_any_number(self, agent, asked):
+        assert found(agent, phoneNumber=asked) == NUMBERED
+
+    @pytest.mark.parametrize(
+        ("asked", "types"),
+        [
+            ("Custom", {"Custom"}),
+            ("custom", {"Custom"}),
+            ("QUEUE", {"Queue"}),
+            (" uSER ", {"User"}),
+            ("user,queue", {"User", "Queue"}),
+        ],
+    )
+    def test_type_ignores_case(self, people, agent, asked, types):
+        expected = [each for each in people if each["type"] in types]
+        answer = agent.get("/contacts", query_string={"type": asked, "sortBy": "id"}).json
+        assert (answer["totalCount"], answer["contacts"]) == (len(expected), expected)
+
+    @pytest.mark.parametrize("asked", ["Users", "use", "*", "Custom,Person", ["Custom", "Person"], "null", "Üser"])
+    def test_type_takes_only_its_three_values(self, agent, asked):
+        assert refusal(agent, type=asked) == (422, 2)
+
+    def test_id_filters_as_any_attribute(self, people, agent):
+        first, second, *_ = [each["id"] for each in people]
+        for asked in (
+            [first, second],
+            f"{first},{second}",
+            f"{first.upper()} , {second}",
+            [first, second, "x", "0" * 32],
+        ):
+            assert found(agent, id=asked) == {"Joe Johnson", "Joe Smith"}
+        assert found(agent, id=first.upper()) == {"Joe Johnson"}
+        assert found(agent, id=[first, second], lastName="Smith") == {"Joe Smith"}
+        for asked in (first[:-1], first + "0", first[:12], "*", "😀", "9" * 40):
+            assert found(agent, id=asked) == set()
+
+
+class TestPatterns(Readers):
+    """filterName=NamesOrPhoneNumberMatches."""
+
+    CONTACTS = [
+        user("anna.m", "Anna Müller", phoneNumber="+1 (650) 555-0100", firstName="Anna", lastName="Müller"),
+        user("hanns", "Ann", firstName="Annegret", lastName="Bell", employeeId="secret"),
+        custom("[x] Team", "1-800-FLOWERS"),
+        custom("Who?"),
+        custom("a*b"),
+        custom("C:\\temp"),
+        custom('Say "hi"'),
+        custom("O'Neil"),
+        custom("50% off_now"),
+        custom("^caret]"),
+        custom("Σίσυφος Straße"),
+        custom("王小明", "15002"),
+        custom("😀"),
+    ]
+    ALL = {each["name"] for each in CONTACTS}
+
+    @pytest.mark.parametrize(
+        ("arguments", "names"),
+        [
+            ("ann", {"Ann"}),
+            ("ANN", {"Ann"}),
+            ("ann*", {"Ann", "Anna Müller"}),
+            ("*ann", {"Ann"}),
+            ("*ann*", {"Ann", "Anna Müller"}),
+            ("anna müller", {"Anna Müller"}),
+            ("ANNA MÜLLER", {"Anna Müller"}),
+            ("anna mu\u0308ller", {"Anna Müller"}),
+            ("anna muller", set()),
+            ("*MÜLLER", {"Anna Müller"}),
+            ("* müller", {"Anna Müller"}),
+            ("*nna mül*", {"Anna Müller"}),
+            ("a*a*m*r", {"Anna Müller"}),
+            ("a*m*a*r", set()),
+            ("a***r", {"Anna Müller"}),
+            ("anna müller*", {"Anna Müller"}),
+            ("*anna müller", {"Anna Müller"}),
+            ("anna*anna", set()),
+            ("bell", {"Ann"}),
+            ("anne*et", {"Ann"}),
+            ("anna.*", {"Anna Müller"}),
+            ("*.m", {"Anna Müller"}),
+            ("hanns", {"Ann"}),
+            ("secret", set()),
+            ("*ecre*", set()),
+            ("*", ALL),
+            ("**", ALL),
+            ("who?", {"Who?"}),
+            ("*?", {"Who?"}),
+            ("an?", set()),
+            ("???", set()),
+            ("[x] team", {"[x] Team"}),
+            ("[x]*", {"[x] Team"}),
+            ("[*", {"[x] Team"}),
+            ("*]", {"^caret]"}),
+            ("[a-z]*", set()),
+            ("[!x]*", set()),
+            ("[^x]*", set()),
+            ("a*b", {"a*b"}),
+            ("c:\\*", {"C:\\temp"}),
+            ("*\\*", {"C:\\temp"}),
+            ("\\*", set()),
+            ('say "*"', {'Say "hi"'}),
+            ('*"', {'Say "hi"'}),
+            ("o'neil", {"O'Neil"}),
+            ("*'*", {"O'Neil"}),
+            ("50%*", {"50% off_now"}),
+            ("%", set()),
+            ("*off_now", {"50% off_now"}),
+            ("_nn", set()),
+            ("^caret*", {"^caret]"}),
+            ("*ΦΟΣ STRASSE", {"Σίσυφος Straße"}),
+            ("ΣΊΣ*SSE", {"Σίσυφος Straße"}),
+            ("*小*", {"王小明"}),
+            ("小*", set()),
+            ("😀", {"😀"}),
+            ("16505550100", {"Anna Müller"}),
+            ("+1 (650) 555-0100", {"Anna Müller"}),
+            ("+1 (650)*", {"Anna Müller"}),
+            ("1-650-*", {"Anna Müller"}),
+            ("*555-0100", {"Anna Müller"}),
+            ("1*650*0100", {"Anna Müller"}),
+            ("650*", set()),
+            ("*5550*", {"Anna Müller"}),
+            ("1800flowers", {"[x] Team"}),
+            ("1-800-fl*", {"[x] Team"}),
+            ("1*", {"Anna Müller", "[x] Team", "王小明"}),
+            ("1-800-[a-z]*", set()),
+            ("1500?", set()),
+            ("-", set()),
+            ("(*)", set()),
+            ("ann*,*5550100", {"Anna Müller"}),
+            ("ann* , bell", {"Ann"}),
+            ("ann*,bell,hanns", {"Ann"}),
+            ("ann*,nobody", set()),
+            ("ann,", {"Ann"}),
+            (["ann*", "*650*"], {"Anna Müller"}),
+            (["ann*,*", "hanns"], {"Ann"}),
+        ],
+    )
+    def test_every_argument_matches_a_whole_name_or_number(self, agent, arguments, names):
+        assert found(agent, filterName=PATTERNS, filterParameters=arguments) == names
+
+    @pytest.mark.parametrize(
+        ("query", "status_code"),
+        [
+            ({"filterName": "NamesMatch", "filterParameters": "a"}, 2),
+            ({"filterName": PATTERNS + "X", "filterParameters": "a"}, 2),
+            ({"filterName": [PATTERNS, PATTERNS], "filterParameters": "a"}, 2),
+            ({"filterName": PATTERNS}, 1),
+            ({"filterParameters": "a"}, 1),
+            ({"filterName": PATTERNS, "filterParameters": ""}, 10),
+            ({"filterName": PATTERNS, "filterParameters": " , "}, 10),
+        ],
+    )
+    def test_refuses_half_a_filter(self, agent, query, status_code):
+        assert refusal(agent, **query) == (422, status_code)
+
+
+class TestSearch(Readers):
+    """q, the typeahead."""
+
+    CONTACTS = [
+        user("hdubois", "Hélène Dubois", phoneNumber="+49 (30) 1234-567", firstName="Hélène", lastName="Dubois"),
+        user("anna.mueller", "Anna Müller", firstName="Änne", lastName="O'Neil-Smith", employeeId="X99"),
+        user("joes", "Joe Smith", phoneNumber="1-800-FLOWERS", firstName="Joseph"),
+        queue("Straße (Süd)", "15002"),
+        custom("Сергей Ёлкин"),
+        custom("Σίσυφος"),
+        custom("İzmir"),
+        custom("محمّد علي"),
+        custom("王小明"),
+        custom("김철수"),
+        custom("😀 Team_B"),
+        custom('AND "NEAR(x)" name:y ^up *z -w', "#7"),
+        custom("C++ / C#"),
+    ]
+    FTS = 'AND "NEAR(x)" name:y ^up *z -w'
+    DUBOIS, MUELLER, SMITH, STREET = "Hélène Dubois", "Anna Müller", "Joe Smith", "Straße (Süd)"
+
+    @pytest.mark.parametrize(
+        ("q", "names"),
+        [
+            ("helene", {DUBOIS}),
+            ("HELENE", {DUBOIS}),
+            ("hélène", {DUBOIS}),
+            ("he\u0301le\u0300ne", {DUBOIS}),
+            ("helène dubois", {DUBOIS}),
+            ("dubois helene", {DUBOIS}),
+            ("elen", {DUBOIS}),
+            ("ubo ele", {DUBOIS}),
+            ("helene dubois smith", set()),
+            ("helenedubois", set()),
+            ("hdub", {DUBOIS}),
+            ("jo smi", {SMITH}),
+            ("smi jo", {SMITH}),
+            ("  jo \u00a0\u3000 smi ", {SMITH}),
+            ("joseph joes joe", {SMITH}),
+            ("mueller", {MUELLER}),
+            ("muller", {MUELLER}),
+            ("anne", {MUELLER}),
+            ("x99", set()),
+            ("strasse", {STREET}),
+            ("STRASSE", {STREET}),
+            ("straße sud", {STREET}),
+            ("сергеи елкин", {"Сергей Ёлкин"}),
+            ("ЁЛК", {"Сергей Ёлкин"}),
+            ("σισυφοσ", {"Σίσυφος"}),
+            ("ΣΙΣΥΦΟΣ", {"Σίσυφος"}),
+            ("συφος", {"Σίσυφος"}),
+            ("izmir", {"İzmir"}),
+            ("İZMİR", {"İzmir"}),
+            ("محمد", {"محمّد علي"}),
+            ("王小", {"王小明"}),
+            ("王小明", {"王小明"}),
+            ("小明", set()),
+            ("김철수", {"김철수"}),
+            ("김", {"김철수"}),
+            (normalize("NFD", "김철"), {"김철수"}),
+            ("철", set()),
+            ("😀", {"😀 Team_B"}),
+            ("eam_b", {"😀 Team_B"}),
+        ],
+    )
+    def test_every_word_occurs_in_a_name(self, agent, q, names):
+        assert found(agent, q=q) == names
+
+    @pytest.mark.parametrize(
+        ("q", "names"),
+        [
+            ("j", {SMITH}),
+            ("jo", {SMITH}),
+            ("oe", set()),
+            ("os", set()),
+            ("sm", {SMITH, MUELLER}),
+            ("mi", set()),
+            ("m", {MUELLER}),
+            ("mu", {MUELLER}),
+            ("ue", set()),
+            ("ne", {MUELLER, FTS}),
+            ("h", {DUBOIS}),
+            ("hé", {DUBOIS}),
+            ("d", {DUBOIS}),
+            ("su", {STREET}),
+            ("ud", set()),
+            ("(s", {STREET}),
+            ("b", {"😀 Team_B"}),
+            ("ё", {"Сергей Ёлкин"}),
+            ("ел", {"Сергей Ёлкин"}),
+            ("лк", set()),
+            ("с+", set()),
+            ("c+", {"C++ / C#"}),
+            ("c#", {"C++ / C#"}),
+            ("/", {"C++ / C#"}),
+            ("#", set()),
+            ("++", set()),
+            ("عل", {"محمّد علي"}),
+            ("لي", set()),
+        ],
+    )
+    def test_a_short_word_stands_where_a_word_starts(self, agent, q, names):
+        assert found(agent, q=q) == names
+
+    @pytest.mark.parametrize(
+        ("q", "names"),
+        [
+            ("4930", {DUBOIS}),
+            ("+49 30", set()),
+            ("+4930", {DUBOIS}),
+            ("301234", {DUBOIS}),
+            ("30-12-34", {DUBOIS}),
+            ("(1234)567", {DUBOIS}),
+            ("1234 567", {DUBOIS}),
+            ("567", {DUBOIS}),
+            ("67", set()),
+            ("49", {DUBOIS}),
+            ("+4", {DUBOIS}),
+            ("9", set()),
+            ("30", set()),
+            ("1", {SMITH, STREET}),
+            ("15", {STREET}),
+            ("1-5", {STREET}),
+            ("flow", {SMITH}),
+            ("800-FL", {SMITH}),
+            ("fl", set()),
+            ("dubois 4930", {DUBOIS}),
+            ("dubois 15002", set()),
+            ("7", {FTS}),
+            ("#7", {FTS}),
+        ],
+    )
+    def test_digits_match_a_number_however_it_is_punctuated(self, agent, q, names):
+        assert found(agent, q=q) == names
+
+    @pytest.mark.parametrize(
+        ("q", "names"),
+        [
+            ('"', {FTS}),
+            ('""', set()),
+            ('"near(x)"', {FTS}),
+            ("NEAR(", {FTS}),
+            ("near(y)", set()),
+            ("AND", {FTS}),
+            ("and near", {FTS}),
+            ("OR", set()),
+            ("joe OR anna", set()),
+            ("joe NOT anna", set()),
+            ("NOT", set()),
+            ("*", {FTS}),
+            ("*z", {FTS}),
+            ("jo*", set()),
+            ("joe*", set()),
+            ("-", {FTS}),
+            ("-w", {FTS}),
+            ("-joe", set()),
+            ("^up", {FTS}),
+            ("^joe", set()),
+            ("name:y", {FTS}),
+            ("name:joe", set()),
+            ("search_text:joe", set()),
+            ("{name}:joe", set()),
+            ("+joe", set()),
+            ("(joe)", set()),
+            ("joe;", set()),
+            ("'", set()),
+            ("o'n", {MUELLER}),
+            ("o''n", set()),
+            ("%", set()),
+            ("_", set()),
+            ("jo%", set()),
+            ("j_e", set()),
+            ("\\", set()),
+            ("?", set()),
+            ("[j]oe", set()),
+        ],
+    )
+    def test_punctuation_stands_for_itself(self, agent, q, names):
+        assert found(agent, q=q) == names
+
+
+class TestLength:
+    """The longest values, and queries as long."""
+
+    def test_takes_many_stars(self, app, agent):
+        fill(custom("a" * 255, "1" * 64))
+        assert agent.names(filterName=PATTERNS, filterParameters="*a" * 100 + "*b") == []
+        assert agent.names(filterName=PATTERNS, filterParameters="*a" * 100 + "*") == ["a" * 255]
+
+    def test_takes_a_long_word(self, app, agent):
+        name = "".join(chr(0x4E00 + number) for number in range(255))
+        fill(custom(name), custom(name[:-1]))
+        assert agent.names(q=name) == [name]
+        assert agent.names(q=name * 4) == []
+
+
+def key_of(attribute):
+    """Return how contacts compare in a sort by an attribute that they have."""
+    if attribute == "phoneNumber":
+        return lambda contact: ("".join(filter(str.isalnum, contact[attribute].casefold())), contact["id"])
+    return lambda contact: (contact[attribute].casefold(), contact["id"])
+
+
+class TestOrder(Readers):
+    CONTACTS = [
+        user("u3", "b", phoneNumber="2-1", firstName="Zoe", lastName="Ä", employeeId="9"),
+        queue("B", "21"),
+        custom("a"),
+        custom("A", "(1) 9"),
+        custom("a", "19"),
+        user("U1", "c", firstName="zoe", employeeId="10"),
+        user("u2", "C", phoneNumber="xx", firstName="Anna", lastName="Z"),
+        queue("жук"),
+        custom("ЖУК", "1-8"),
+        custom("Straße"),
+        custom("STRASSF", "1.8"),
+        custom("STRASSA"),
+    ]
+
+    @pytest.mark.parametrize("attribute", ATTRIBUTES)
+    @pytest.mark.parametrize("order", [None, "Ascending", "ASCENDING", "Descending", "descending"])
+    def test_sorts_by_any_attribute_and_then_the_id(self, people, agent, attribute, order):
+        """Descending reverses all, the ids of equals too, but the contacts without the attribute stay last."""
+        having = sorted((each for each in people if attribute in each), key=key_of(attribute))
+        lacking = sorted((each for each in people if attribute not in each), key=key_of("id"))
+        if order and order.lower() == "descending":
+            having, lacking = having[::-1], lacking[::-1]
+        query = {"sortBy": attribute} | ({"order": order} if order else {})
+        assert agent.get("/contacts", query_string=query).json["contacts"] == having + lacking
+
+    def test_is_by_name_ignoring_case_by_default(self, people, agent):
+        expected = sorted(people, key=key_of("name"))
+        assert [each["name"] for each in expected][:5] == ["a", "A", "a", "b", "B"]
+        assert agent.get("/contacts").json["contacts"] == expected
+        assert agent.get("/contacts?order=descending").json["contacts"] == expected[::-1]
+
+    @pytest.mark.parametrize("attribute", ATTRIBUTES)
+    @pytest.mark.parametrize("order", ["Ascending", "Descending"])
+    def test_pages_neither_repeat_nor_skip(self, agent, attribute, order):
+        for query in ({}, {"type": "Custom"}, {"q": "a"}, {"phoneNumber": "*"}):
+            query |= {"sortBy": attribute, "order": order}
+            whole = agent.get("/contacts", query_string=query).json
+            pages = []
+            for offset in range(0, whole["totalCount"] + 2, 2):
+                page = agent.get("/contacts", query_string={**query, "offset": offset, "limit": 2}).json
+                assert page["totalCount"] == whole["totalCount"]
+                pages += page["contacts"]
+            assert len(pages) > 2
+            assert pages == whole["contacts"]
+
+    @pytest.mark.parametrize(
+        ("query", "status_code"),
+        [
+            ({"sortBy": "salt"}, 2),
+            ({"sortBy": "name_key"}, 2),
+            ({"sortBy": "name;--"}, 2),
+            ({"sortBy": "name,type"}, 2),
+            ({"order": "Up"}, 2),
+            ({"order": "Desc"}, 2),
+            ({"sortBy": ""}, 10),
+            ({"order": " "}, 10),
+        ],
+    )
+    def test_refuses_other_sorts(self, agent, query, status_code):
+        assert refusal(agent, **query) == (422, status_code)
+
+
+class TestPage(Readers):
+    @pytest.mark.parametrize(
+        ("offset", "limit", "expected"),
+        [
+            (None, 3, slice(0, 3)),
+            (0, 1, slice(0, 1)),
+            (2, 3, slice(2, 5)),
+            (3, None, slice(3, None)),
+            (len(PEOPLE) - 1, 5, slice(-1, None)),
+            (len(PEOPLE), 5, slice(0, 0)),
+            (len(PEOPLE), None, slice(0, 0)),
+            (0, 2**31, slice(None)),
+            (1, 2**63 - 1, slice(1, None)),
+            (1, 2**63, slice(1, None)),
+            (0, 10**40, slice(None)),
+            (2**63 - 1, None, slice(0, 0)),
+            (2**63, 2**63, slice(0, 0)),
+            (10**400, 1, slice(0, 0)),
+            (2**63 - 1, 10**40, slice(0, 0)),
+        ],
+    )
+    def test_is_a_piece_of_the_whole(self, people, agent, offset, limit, expected):
+        query = {"sortBy": "id", "offset": offset, "limit": limit}
+        answer = agent.get("/contacts", query_string={key: query[key] for key in query if query[key] is not None}).json
+        assert (answer["totalCount"], answer["contacts"]) == (len(PEOPLE), people[expected])
+
+    @pytest.mark.parametrize(
+        "query", [{"type": "User"}, {"q": "joe"}, {"name": ["Sales", "Zoë"]}, {"lastName": "Johnson"}]
+    )
+    def test_total_counts_all_that_match(self, agent, query):
+        whole = agent.get("/contacts", query_string=query).json
+        for page in ({"limit": 1}, {"offset": 1}, {"offset": 100}):
+            assert agent.get("/contacts", query_string=query | page).json["totalCount"] == len(whole["contacts"])
+
+    @pytest.mark.parametrize("name", ["offset", "limit"])
+    @pytest.mark.parametrize(
+        "value", ["-1", "-99999999999999999999", "1.5", "1e3", "0x1", "ten", "", " ", "1,2", "NaN"]
+    )
+    def test_refuses_what_is_no_number(self, agent, name, value):
+        assert refusal(agent, **{name: value}) == (422, 10)
+
+    def test_limit_is_at_least_1(self, agent):
+        assert refusal(agent, limit=0) == (422, 10)
+        assert refusal(agent, limit="000") == (422, 10)
+
+
+class TestFields(Readers):
+    @pytest.mark.parametrize(
+        ("fields", "names"),
+        [
+            ("id,name,phoneNumber", {"id", "name", "phoneNumber"}),
+            (" phoneNumber , id,", {"id", "phoneNumber"}),
+            (["name", "type"], {"name", "type"}),
+            ("name,name", {"name"}),
+            ("employeeId", {"employeeId"}),
+            ("userName,firstName,lastName", {"userName", "firstName", "lastName"}),
+            ("*", set(ATTRIBUTES)),
+            ("id,*", set(ATTRIBUTES)),
+            (",".join(ATTRIBUTES), set(ATTRIBUTES)),
+        ],
+    )
+    def test_returns_just_these(self, people, agent, fields, names):
+        expected = [{name: each[name] for name in each if name in names} for each in people]
+        answer = agent.get("/contacts", query_string={"fields": fields, "sortBy": "id"}).json
+        assert answer == {"statusCode": 0, "totalCount": len(people), "contacts": expected}
+        for each, part in zip(people, expected, strict=True):
+            response = agent.get(f"/contacts/{each['id']}", query_string={"fields": fields})
+            assert response.json == {"statusCode": 0, "contact": part}
+
+    @pytest.mark.parametrize(
+        ("fields", "status_code"),
+        [("nam", 2), ("id,salt", 2), ("json", 2), ("name_key", 2), ("id,1", 2), ("**", 2), ("", 10), (" , ", 10)],
+    )
+    def test_refuses_unknown_ones(self, people, agent, fields, status_code):
+        for url in ("/contacts", f"/contacts/{people[0]['id']}"):
+            assert refusal(agent, url, fields=fields) == (422, status_code)
+
+
+class TestRefusals(Readers):
+    @pytest.mark.parametrize("name", ["nmae", "Name", "phone", "filter", "page", "seq", "name_key", "ids", "", "имя"])
+    def test_an_unknown_parameter_names_the_known_ones(self, agent, name):
+        response = agent.get("/contacts", query_string={name: "x", "type": "User"})
+        assert (response.status_code, response.json["statusCode"]) == (422, 2)
+        message = response.json["statusMessage"]
+        assert all(each in message.replace(",", " ").replace(".", " ").split() for each in PARAMETERS)
+        assert list(response.json["errors"]) == [name]
+
+    def test_one_contact_takes_only_fields(self, people, agent):
+        response = agent.get(f"/contacts/{people[0]['id']}?name=Sales")
+        assert (response.status_code, response.json["statusCode"]) == (422, 2)
+        assert "fields" in response.json["statusMessage"]
+
+    @pytest.mark.parametrize("name", PARAMETERS)
+    def test_a_blank_is_no_value(self, agent, name):
+        pair = {"filterName": PATTERNS, "filterParameters": "a"} if name.startswith("filter") else {}
+        for blank in ("", " ", "\u00a0\u3000"):
+            assert refusal(agent, **pair | {name: blank}) == (422, 10)
+
+    @pytest.mark.parametrize("name", sorted({*PARAMETERS} - {"offset", "limit"}))
+    def test_control_characters_are_refused(self, agent, name):
+        pair = {"filterName": PATTERNS, "filterParameters": "a"} if name.startswith("filter") else {}
+        for character in "\t\n\r\x00\x1b\x7f\x85":
+            for value in (f"a{character}b", f"a{character}", f"{character}a"):
+                assert refusal(agent, **pair | {name: value}) == (422, 2), (character, value)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("q", "joe"),
+            ("sortBy", "name"),
+            ("order", "Ascending"),
+            ("offset", "1"),
+            ("limit", "1"),
+            ("filterName", PATTERNS),
+        ],
+    )
+    def test_a_single_value_is_given_once(self, agent, name, value):
+        pair = {"filterName": PATTERNS, "filterParameters": "a"} if name == "filterName" else {}
+        assert refusal(agent, **pair | {name: [value, value]}) == (422, 2)
+
+    @pytest.mark.parametrize("query", ["name=%FF", "q=%ED%A0%80", "name=%", "id=%C3"])
+    def test_broken_escapes_find_nothing_or_are_refused(self, agent, query):
+        response = agent.get(f"/contacts?{query}")
+        assert (response.status_code, response.json.get("totalCount")) in {(200, 0), (400, None), (422, None)}
+
+
+# The same state, another one, and neither: {} is the tag without its quotes.
+CONDITIONS = [
+    ('"{}"', 304),
+    ('W/"{}"', 304),
+    ('"x", "{}"', 304),
+    ('"x",W/"{}" , "y"', 304),
+    ("*", 304),
+    ('"x"', 200),
+    ('W/"x", "y"', 200),
+    ('"{}x"', 200),
+    ('"x{}"', 200),
+    ('""', 200),
+]
+
+
+class TestTags(Readers):
+    """ETag and If-None-Match."""
+
+    @pytest.mark.parametrize(("condition", "status"), CONDITIONS)
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    def test_a_state_that_the_client_has_is_304(self, people, agent, condition, status, method):
+        one = f"/contacts/{people[0]['id']}"
+        for url in (
+            "/contacts",
+            "/contacts?type=User&limit=1&fields=id",
+            "/contacts?q=nobody",
+            one,
+            f"{one}?fields=id",
+        ):
+            first = agent.open(method, url)
+            tag = first.headers["ETag"]
+            assert (tag[0], tag[-1], first.headers["Cache-Control"]) == ('"', '"', "private, no-cache")
+            response = agent.open(method, url, headers={"If-None-Match": condition.format(tag[1:-1])})
+            assert response.status_code == status
+            assert response.headers["ETag"] == tag
+            assert response.headers["Cache-Control"] == "private, no-cache"
+            assert response.data == (b"" if status == 304 else first.data)
+
+    def test_an_error_stays_one(self, agent):
+        anything = {"If-None-Match": "*"}
+        assert agent.get("/contacts?nmae=x", headers=anything).status_code == 422
+        assert agent.get(f"/contacts/{'0' * 32}", headers=anything).status_code == 404
+
+    def test_every_contact_has_its_own(self, people, agent):
+        assert len({agent.get(f"/contacts/{each['id']}").headers["ETag"] for each in people}) == len(people)
+
+
+# Each changes a contact, through the API or past it.
+WRITES = {
+    "create": lambda admin, sql, contact: admin.create("New"),
+    "rename": lambda admin, sql, contact: admin.put(f"/contacts/{contact['id']}", json={"name": "changed"}),
+    "other case": lambda admin, sql, contact: admin.put(f"/contacts/{contact['id']}", json={"name": "DOE, JANE"}),
+    "same digits": lambda admin, sql, contact: admin.put(f"/contacts/{contact['id']}", json={"phoneNumber": "15002"}),
+    "clear": lambda admin, sql, contact: admin.put("/contacts", json={"id": contact["id"], "phoneNumber": None}),
+    "remove": lambda admin, sql, contact: admin.delete(f"/contacts/{contact['id']}"),
+    "remove by query": lambda admin, sql, contact: admin.delete(f"/contacts?id={contact['id']}"),
+    "sync adds": lambda admin, sql, contact: add(**user("new", "New")),
+    "sql inserts": lambda admin, sql, contact: sql(
+        "INSERT INTO contact (type, name, name_key, search_text) VALUES ('Custom', 'New', 'new', 'new')"
+    ),
+    "sql updates": lambda admin, sql, contact: sql(
+        "UPDATE contact SET employee_id = 'X', employee_id_key = 'x' WHERE user_name = 'joej'"
+    ),
+    "sql deletes": lambda admin, sql, contact: sql("DELETE FROM contact WHERE name = 'Sales'"),
+    "sql deletes all": lambda admin, sql, contact: sql("DELETE FROM contact"),
+}
+
+# None of these changes a contact.
+IDLE = {
+    "same name": lambda admin, sql, contact: admin.put(f"/contacts/{contact['id']}", json={"name": " Doe, Jane "}),
+    "same number": lambda admin, sql, contact: admin.put(
+        "/contacts", json={"id": contact["id"], "phoneNumber": contact["phoneNumber"]}
+    ),
+    "whole contact": lambda admin, sql, contact: admin.put(f"/contacts/{contact['id']}", json=contact),
+    "refused change": lambda admin, sql, contact: admin.put(
+        f"/contacts/{contact['id']}", json={"name": "x", "type": "User"}
+    ),
+    "stale change": lambda admin, sql, contact: admin.put(
+        f"/contacts/{contact['id']}", json={"name": "x"}, headers={"If-Match": '"x"'}
+    ),
+    "refused creation": lambda admin, sql, contact: admin.post("/contacts", json={"name": ""}),
+    "refused removal": lambda admin, sql, contact: admin.delete("/contacts?name=Doe"),
+    "read": lambda admin, sql, contact: admin.get("/contacts?q=doe"),
+    "sql updates": lambda admin, sql, contact: sql("UPDATE contact SET name = name"),
+    "sql deletes": lambda admin, sql, contact: sql("DELETE FROM contact WHERE name = 'nobody'"),
+}
+
+
+class TestTagsAndWrites:
+    """What makes a tag stale, and what does not."""
+
+    @pytest.fixture
+    def jane(self, app):
+        """The Custom contact among PEOPLE that has a number."""
+        return fill(*PEOPLE)[6]
+
+    @pytest.mark.parametrize("write", WRITES)
+    def test_any_change_makes_every_list_new(self, jane, admin, sql, write):
+        urls = ("/contacts", "/contacts?type=Queue", "/contacts?q=nobody", "/contacts?limit=1&fields=id")
+        tags = {url: admin.get(url).headers["ETag"] for url in urls}
+        WRITES[write](admin, sql, jane)
+        for url, tag in tags.items():
+            response = admin.get(url, headers={"If-None-Match": tag})
+            assert response.status_code == 200
+            assert response.headers["ETag"] != tag
+            assert response.json == admin.get(url).json
+
+    @pytest.mark.parametrize("idle", IDLE)
+    def test_what_changes_nothing_keeps_all_tags(self, jane, admin, sql, idle):
+        urls = ("/contacts", "/contacts?q=doe", f"/contacts/{jane['id']}")
+        tags = {url: admin.get(url).headers["ETag"] for url in urls}
+        IDLE[idle](admin, sql, jane)
+        for url, tag in tags.items():
+            assert admin.get(url, headers={"If-None-Match": tag}).status_code == 304
+
+    def test_a_contacts_tag_moves_with_it_alone(self, jane, admin, sql):
+        urls = [f"/contacts/{each['id']}" for each in admin.get("/contacts?sortBy=id").json["contacts"]]
+        tags = [admin.get(url).headers["ETag"] for url in urls]
+        admin.put(urls[6], json={"name": "changed"})
+        sql("UPDATE contact SET employee_id = 'X', employee_id_key = 'x' WHERE user_name = 'joej'")
+        answers = [admin.get(url, headers={"If-None-Match": tag}) for url, tag in zip(urls, tags, strict=True)]
+        assert [answer.status_code for answer in answers] == [200, 304, 304, 304, 304, 304, 200, 304]
+
+    def test_a_write_answers_with_the_tag_of_the_read(self, admin):
+        made = admin.post("/contacts", json={"name": "Some Contact"})
+        url = f"/contacts/{made.json['contact']['id']}"
+        assert made.headers["ETag"] == admin.get(url).headers["ETag"]
+        changed = admin.put(url, json={"name": "Other"})
+        assert made.headers["ETag"] != changed.headers["ETag"] == admin.get(url).headers["ETag"]
+
+
+class TestMethods(Readers):
+    def test_head_answers_as_get_without_the_body(self, people, agent):
+        one = f"/contacts/{people[0]['id']}"
+        for url in ("/contacts", "/contacts?q=joe&limit=1", one, f"{one}?fields=id", "/contacts?nmae=x", "/contacts/x"):
+            get, head = agent.get(url), agent.open("HEAD", url)
+            assert (head.status_code, dict(head.headers)) == (get.status_code, dict(get.headers))
+            assert head.data == b""
+
+    @pytest.mark.parametrize(
+        ("url", "methods"),
+        [
+            ("/contacts", {"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"}),
+            ("/contacts/{id}", {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}),
+        ],
+    )
+    def test_options_and_405_list_what_is_possible(self, people, admin, url, methods):
+        url = url.format(**people[0])
+        options, patch = admin.open("OPTIONS", url), admin.open("PATCH", url)
+        assert (options.status_code, options.data) == (200, b"")
+        assert (patch.status_code, patch.json["statusCode"]) == (405, 2)
+        for response in (options, patch):
+            assert set(response.headers["Allow"].replace(",", " ").split()) == methods
+
+
+class TestAmpersand(Readers):
+    """GET /contacts&type=User, as the reference prints it."""
+
+    @pytest.mark.parametrize(
+        ("asked", "location"),
+        [
+            ("/contacts&type=User", "/contacts?type=User"),
+            ("/contacts&type=User&sortBy=id", "/contacts?type=User&sortBy=id"),
+            ("/contacts&type=User?sortBy=id", "/contacts?type=User&sortBy=id"),
+            ("/contacts&name=a%26b%3Dc%20d%2Be", "/contacts?name=a%26b%3Dc%20d%2Be"),
+            ("/contacts&name=a%2Fb", "/contacts?name=a%2Fb"),
+            ("/contacts&name=%D0%96%D1%83%D0%BA", "/contacts?name=%D0%96%D1%83%D0%BA"),
+        ],
+    )
+    def test_redirects_to_the_query(self, agent, asked, location):
+        response = agent.get(asked)
+        assert response.status_code == 308
+        assert response.headers["Location"] in {location, f"http://localhost{location}"}
+
+    def test_leads_to_the_contacts(self, agent):
+        response = agent.get("/contacts&type=User", follow_redirects=True)
+        assert {each["name"] for each in response.json["contacts"]} == USERS
+
+
+# More than two blocks; three share each name.
+MANY = [custom(f"Müller {number % (BLOCK * 2 // 3 + 3):05}") for number in range(2 * BLOCK + 7)]
+
+
+def by_name(contacts):
+    return sorted(contacts, key=lambda each: (each["name"], each["id"]))
+
+
+class TestLongList(Readers):
+    CONTACTS = MANY
+
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ("", slice(None)),
+            ("order=Descending", slice(None, None, -1)),
+            ("type=Custom&q=mul", slice(None)),
+            ("q=mu", slice(None)),
+            ("filterName=NamesOrPhoneNumberMatches&filterParameters=m*", slice(None)),
+            (f"limit={BLOCK}", slice(BLOCK)),
+            (f"limit={BLOCK + 1}", slice(BLOCK + 1)),
+            (f"limit={2 * BLOCK}&offset=3", slice(3, 2 * BLOCK + 3)),
+            (f"limit={10**30}&offset={BLOCK + 6}", slice(BLOCK + 6, None)),
+            (f"offset={BLOCK + 7}", slice(BLOCK + 7, None)),
+            (f"offset={BLOCK + 6}&order=Descending", slice(BLOCK, None, -1)),
+        ],
+    )
+    def test_is_whole_and_in_order(self, people, agent, query, expected):
+        contacts = by_name(people)[expected]
+        answer = agent.get(f"/contacts?{query}")
+        assert answer.json == {"statusCode": 0, "totalCount": len(MANY), "contacts": contacts}
+        answer = agent.get(f"/contacts?fields=name&{query}")
+        names = [{"name": each["name"]} for each in contacts]
+        assert answer.json == {"statusCode": 0, "totalCount": len(MANY), "contacts": names}
+
+    def test_comes_in_blocks(self, app):
+        response = app.test_client().get("/contacts", headers=AGENT)
+        sizes = [block.count(b'"id"') for block in response.iter_encoded()]
+        assert sum(sizes) == len(MANY)
+        assert max(sizes) <= BLOCK
+
+    def test_has_its_tag(self, agent):
+        answer = agent.get("/contacts")
+        assert answer.headers["Cache-Control"] == "private, no-cache"
+        assert agent.get("/contacts?limit=1").headers["ETag"] == answer.headers["ETag"]
+        assert agent.get("/contacts", headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+
+
+class TestLongListAndWrites:
+    @pytest.fixture
+    def many(self, app):
+        """MANY, as the API shows them, in order."""
+        return by_name(fill(*MANY))
+
+    def test_is_as_it_was_when_it_began(self, many, app, admin, sql):
+        response = app.test_client().get("/contacts", headers=AGENT)
+        blocks = response.iter_encoded()
+        start = next(blocks) + next(blocks)
+        admin.create("Müller 99999")
+        admin.delete(f"/contacts/{many[-1]['id']}")
+        admin.put(f"/contacts/{many[-2]['id']}", json={"name": "Aaa"})
+        sql("DELETE FROM contact WHERE name BETWEEN 'Müller 00300' AND 'Müller 00600'")
+        assert json.loads(start + b"".join(blocks)) == {"statusCode": 0, "totalCount": len(MANY), "contacts": many}
+        later = admin.get("/contacts", headers={"If-None-Match": response.headers["ETag"]})
+        assert later.status_code == 200
+        assert later.json["totalCount"] == len(MANY) - 3 * 301
+        assert later.json["contacts"][0]["name"] == "Aaa"
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    def test_given_up_leaves_no_reader_behind(self, many, app, admin, sql, method):
+        """A snapshot that stays open would keep the write-ahead log from being emptied."""
+        response = app.test_client().open("/contacts", method=method, headers=AGENT)
+        next(response.iter_encoded(), None)
+        response.close()
+        admin.create("New")
+        ((busy, _, _),) = sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert not busy
+
+    def test_is_whole_through_gunicorn(self, many, service):
+        request = urllib.request.Request(f"{service.url}/contacts&type=Custom", headers=AGENT)
+        with urllib.request.urlopen(request) as response:
+            assert response.url == f"{service.url}/contacts?type=Custom"
+            assert json.load(response) == {"statusCode": 0, "totalCount": len(MANY), "contacts": many}

@@ -1,0 +1,460 @@
+"""Who may do what: the matrix of roles, whose word about a role is believed, and bearer tokens."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+from hashlib import sha256
+
+import pytest
+from conftest import ADMIN, AGENT, ROOT, Client
+
+from app import create_app
+from contacts.database import db
+
+UNKNOWN = "0" * 32
+
+# What a contact of each type, and what everything else, answers: HTTP status and statusCode.
+OK, MADE = (200, 0), (201, 0)
+NO_ROLE, NOT_ALLOWED, NOT_CUSTOM, NO_METHOD = (401, 20), (403, 5), (403, 3), (405, 2)
+READS = {"GET": OK, "HEAD": OK, "OPTIONS": OK, "PATCH": NO_METHOD}
+MATRIX = {
+    ("admin", "/contacts"): {**READS, "POST": MADE, "PUT": NOT_CUSTOM, "DELETE": NOT_CUSTOM},
+    ("admin", "/contacts/{id}"): {**READS, "POST": NO_METHOD, "PUT": NOT_CUSTOM, "DELETE": NOT_CUSTOM},
+    ("agent", "/contacts"): {**READS, "POST": NOT_ALLOWED, "PUT": NOT_ALLOWED, "DELETE": NOT_ALLOWED},
+    ("agent", "/contacts/{id}"): {**READS, "POST": NOT_ALLOWED, "PUT": NOT_ALLOWED, "DELETE": NOT_ALLOWED},
+    ("nobody", "/contacts"): dict.fromkeys([*READS, "POST", "PUT", "DELETE"], NO_ROLE),
+    ("nobody", "/contacts/{id}"): dict.fromkeys([*READS, "POST", "PUT", "DELETE"], NO_ROLE),
+}
+
+
+@pytest.mark.parametrize(
+    ("role", "place", "method", "expected"),
+    [(*place, method, expected) for place, row in MATRIX.items() for method, expected in row.items()],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_matrix(role, place, method, expected, request, custom, queue, user, sql):
+    client = request.getfixturevalue(role)
+    for contact in (user, queue, custom):
+        before = sql("SELECT json FROM contact")
+        url, body = place.format(id=contact["id"]), {"name": "New"}
+        if (place, method) == ("/contacts", "PUT"):
+            body["id"] = contact["id"]
+        if (place, method) == ("/contacts", "DELETE"):
+            url += f"?id={contact['id']}"
+        response = client.open(method, url, json=body if method in {"POST", "PUT", "PATCH"} else None)
+        http_status, status_code = OK if contact is custom and expected == NOT_CUSTOM else expected
+        assert response.status_code == http_status, (contact, response.text)
+        if method not in {"HEAD", "OPTIONS"}:
+            assert response.json["statusCode"] == status_code
+        changed = http_status < 300 and method in {"POST", "PUT", "DELETE"}
+        assert (sql("SELECT json FROM contact") != before) is changed
+
+
+@pytest.mark.parametrize(
+    ("spelling", "read", "write"),
+    [
+        *[(admin, 200, 201) for admin in ("Contact Center Admin", "contact center admin", "CONTACT CENTER ADMIN")],
+        *[(admin, 200, 201) for admin in ("ROLE_ADMIN", "role_admin", "Role_Admin", "  ROLE_ADMIN ")],
+        *[(agent, 200, 403) for agent in ("Agent", "agent", "AGENT", "ROLE_AGENT", "role_agent", " Agent\t")],
+        *[(other, 401, 401) for other in ("", " ", "Admin", "Agents", "ContactCenterAdmin", "Contact  Center Admin")],
+        *[(other, 401, 401) for other in ("ROLE_ROOT", "Contact Center Admin, Agent", "Agent;ROLE_ADMIN", "*", "null")],
+        *[
+            (other, 401, 401)
+            for other in ("Agent, Agent", "'ROLE_ADMIN'", "R\xf4le_Admin", "\u0430gent".encode().decode("latin-1"))
+        ],
+    ],
+)
+def test_role_is_read_in_its_spellings_only(spelling, read, write, nobody):
+    assert nobody.get("/contacts", headers={"X-Role": spelling}).status_code == read
+    assert nobody.post("/contacts", json={"name": "New"}, headers={"X-Role": spelling}).status_code == write
+
+
+@pytest.mark.parametrize("roles", [("Agent", "ROLE_ADMIN"), ("ROLE_ADMIN", "Agent"), ("ROLE_ADMIN", "ROLE_ADMIN")])
+def test_role_sent_twice_is_not_believed(roles, app):
+    response = app.test_client().get("/contacts", headers=[("X-Role", role) for role in roles])
+    assert (response.status_code, response.json["statusCode"]) == (401, 20)
+
+
+@pytest.fixture
+def build(path):
+    """Make an application with these settings, and no others of the environment's."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("CONTACTS_")]:
+            patch.delenv(name)
+        yield lambda **settings: create_app({"DATABASE": str(path), **settings})
+    db.close()
+
+
+@pytest.mark.parametrize(
+    ("trusted", "peer", "believed"),
+    [
+        ("", "127.0.0.1", False),
+        ("", "::1", False),
+        ("", "::ffff:127.0.0.1", False),
+        ("", "", False),
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "127.0.0.2", False),
+        ("127.0.0.1", "::ffff:127.0.0.1", True),
+        ("127.0.0.1", "::ffff:127.0.0.2", False),
+        ("127.0.0.1", "::1", False),
+        ("127.0.0.1", "::127.0.0.1", False),
+        ("127.0.0.1", "", False),
+        ("127.0.0.1", "localhost", False),
+        ("127.0.0.1", "127.0.0.1, 10.0.0.1", False),
+        ("::1", "::1", True),
+        ("::1", "0:0:0:0:0:0:0:1", True),
+        ("::1", "127.0.0.1", False),
+        ("10.0.0.0/8", "10.255.0.1", True),
+        ("10.0.0.0/8", "11.0.0.1", False),
+        ("10.0.0.0/8", "::ffff:10.1.2.3", True),
+        ("10.0.0.0/8", "::ffff:11.1.2.3", False),
+        ("0.0.0.0/0", "203.0.113.9", True),
+        ("0.0.0.0/0", "2001:db8::1", False),
+        ("0.0.0.0/0", "", False),
+        ("2001:DB8::/32", "2001:db8:1::5", True),
+        ("2001:db8::/32", "2001:db9::5", False),
+        ("fe80::/10", "fe80::1%eth0", True),
+        ("::ffff:10.0.0.5", "::ffff:10.0.0.5", True),
+        ("::ffff:10.0.0.5", "::ffff:10.0.0.6", False),
+        ("unix", "", True),
+        ("UNIX", "", True),
+        ("unix", "127.0.0.1", False),
+        ("unix", "unix", False),
+        ("10.0.0.5, 192.168.0.0/16,unix", "10.0.0.5", True),
+        ("10.0.0.5, 192.168.0.0/16,unix", "192.168.7.7", True),
+        ("10.0.0.5, 192.168.0.0/16,unix", "", True),
+        ("10.0.0.5, 192.168.0.0/16,unix", "10.0.0.6", False),
+    ],
+)
+def test_role_is_believed_from_trusted_peers_only(trusted, peer, believed, build):
+    client = Client(build(TRUSTED_PROXIES=trusted), ADMIN)
+    response = client.get("/contacts", environ_base={"REMOTE_ADDR": peer})
+    assert response.status_code == (200 if believed else 401)
+    if not believed:
+        assert "CONTACTS_TRUSTED_PROXIES" in response.json["statusMessage"]
+        assert (peer or "unix") in response.json["statusMessage"]
+
+
+def test_default_trusts_nobody(build):
+    client = Client(build(), ADMIN)
+    for peer in ("127.0.0.1", "::1", "", "10.0.0.1"):
+        for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH"):
+            assert client.open(method, "/contacts", environ_base={"REMOTE_ADDR": peer}).status_code == 401
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Client-IP", "X-Forwarded-Host"])
+def test_no_header_makes_a_peer_trusted(header, admin):
+    headers = {header: "for=127.0.0.1" if header == "Forwarded" else "127.0.0.1"}
+    assert admin.get("/contacts", headers=headers, environ_base={"REMOTE_ADDR": "10.0.0.9"}).status_code == 401
+
+
+def test_role_header_may_have_another_name(build):
+    client = Client(build(TRUSTED_PROXIES="127.0.0.1", ROLE_HEADER="X-Genesys-Role"), {})
+    assert client.get("/contacts", headers={"X-Genesys-Role": "Agent"}).status_code == 200
+    assert client.get("/contacts", headers={"x-genesys-role": "Agent"}).status_code == 200
+    refused = client.get("/contacts", headers=ADMIN)
+    assert refused.status_code == 401
+    assert "X-Genesys-Role" in refused.json["statusMessage"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Role": ""}, {"X-Role": "Boss"}, {"Authorization": "Bearer x"}])
+def test_401_says_how_to_do_it_right(headers, nobody):
+    response = nobody.get("/contacts", headers=headers)
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"].startswith("Bearer ")
+    assert ('error="invalid_token"' in response.headers["WWW-Authenticate"]) is ("Authorization" in headers)
+    assert "X-Role" in response.json["statusMessage"] or "token" in response.json["statusMessage"]
+
+
+JSON = {"content_type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "request_", "status"),
+    [
+        ("GET", "/contacts?colour=red", {}, 422),
+        ("GET", "/contacts?limit=none", {}, 422),
+        ("GET", f"/contacts/{UNKNOWN}", {}, 404),
+        ("GET", "/contacts/no/such/path", {}, 404),
+        ("GET", "/contacts/", {}, 404),
+        ("HEAD", f"/contacts/{UNKNOWN}", {}, 404),
+        ("OPTIONS", "/contacts/no/such/path", {}, 404),
+        ("PATCH", "/contacts", {"data": "{", **JSON}, 405),
+        ("GET", "/contacts&type=User", {}, 308),
+        ("POST", "/contacts", {"data": "{", **JSON}, None),
+        ("POST", "/contacts", {"data": "x", "content_type": "text/plain"}, None),
+        ("POST", "/contacts", {"data": "x" * 100_000, **JSON}, None),
+        ("POST", "/contacts", {"json": {}}, None),
+        ("POST", "/contacts?colour=red", {"json": {"name": "New"}}, None),
+        ("POST", f"/contacts/{UNKNOWN}", {"json": {"name": "New"}}, None),
+        ("POST", "/contacts/no/such/path", {"json": {"name": "New"}}, None),
+        ("PUT", f"/contacts/{UNKNOWN}", {"json": {"name": "New"}}, None),
+        ("PUT", f"/contacts/{UNKNOWN}", {"json": {"name": "New"}, "headers": {"If-Match": '"x"'}}, None),
+        ("PUT", "/contacts", {"json": {"id": 5}}, None),
+        ("PUT", "/contacts/no/such/path", {}, None),
+        ("DELETE", "/contacts", {}, None),
+        ("DELETE", f"/contacts/{UNKNOWN}?colour=red", {}, None),
+    ],
+)
+def test_role_is_checked_first(method, url, request_, status, nobody, agent):
+    """`status`: what an Agent gets; None where the role does not suffice."""
+    assert nobody.open(method, url, **request_).status_code == 401
+    response = agent.open(method, url, **request_)
+    assert response.status_code == (status or 403)
+    if status is None:
+        assert response.json["statusCode"] == 5
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "/%63ontacts",
+            "/contacts%3Fname=x",
+            "//contacts",
+            "/./contacts",
+            "/x/../contacts",
+            "/CONTACTS",
+            "/contacts/",
+        ),
+        *(
+            "/contacts//",
+            "/contacts;x",
+            "/contacts%00",
+            "/contacts%20",
+            "/contacts&",
+            "/contacts%2F{id}",
+            "/contacts//{id}",
+        ),
+        *("/contacts/%2e/{id}", "/contacts?X-Role=ROLE_ADMIN", "/contacts#x", "http://other/contacts"),
+    ],
+)
+def test_no_other_path_leads_past_the_role(url, nobody, custom):
+    for method in ("GET", "DELETE"):
+        response = nobody.open(method, url.replace("{id}", custom["id"]))
+        assert response.status_code in {308, 401, 404}
+        assert custom["name"] not in response.text
+
+
+def test_role_is_checked_behind_a_prefix(build):
+    client = Client(build(URL_PREFIX="/api/v2", TRUSTED_PROXIES="127.0.0.1"), {})
+    for url in (
+        "/api/v2/contacts",
+        f"/api/v2/contacts/{UNKNOWN}",
+        "/api/v2/contacts/a/b",
+        "/api/v2/contacts&type=User",
+    ):
+        assert client.get(url).status_code == 401
+        assert client.get(url, headers=AGENT).status_code != 401
+    assert client.get("/contacts").status_code == 404
+
+
+def test_what_stands_beside_the_contacts_needs_no_role(nobody):
+    for url, status in (("/openapi.json", 200), ("/nothing", 404), ("/contactsx", 404)):
+        assert nobody.client.get(url).status_code == status
+
+
+@pytest.fixture
+def token(app):
+    """Run `flask token …`."""
+
+    def run(*arguments):
+        return app.test_cli_runner().invoke(args=["token", *arguments])
+
+    return run
+
+
+def make(token, role, label="desk"):
+    result = token("create", role, label)
+    assert (result.exit_code, result.stderr) == (0, "")
+    (line,) = result.stdout.splitlines()
+    return line
+
+
+def bearer(token, scheme="Bearer"):
+    return {"Authorization": f"{scheme} {token}"}
+
+
+@pytest.mark.parametrize("header", [None, "Contact Center Admin", "Agent", "Boss", ""])
+@pytest.mark.parametrize(("role", "write"), [("Contact Center Admin", 201), ("Agent", 403), ("role_admin", 201)])
+def test_token_decides_alone(role, write, header, nobody, token):
+    headers = bearer(make(token, role)) | ({} if header is None else {"X-Role": header})
+    for peer in ("127.0.0.1", "203.0.113.9", ""):
+        request = {"headers": headers, "environ_base": {"REMOTE_ADDR": peer}}
+        assert nobody.get("/contacts", **request).status_code == 200
+        assert nobody.post("/contacts", json={"name": "New"}, **request).status_code == write
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda made: "Bearer",
+        lambda made: "Bearer ",
+        lambda made: "Bearer wrong",
+        lambda made: f"Bearer {made[:-1]}",
+        lambda made: f"Bearer {made[1:]}",
+        lambda made: f"Bearer {made}x",
+        lambda made: f"Bearer {made.swapcase()}",
+        lambda made: f"Bearer {made} {made}",
+        lambda made: f"Bearer {made}, Bearer {made}",
+        lambda made: f'Bearer "{made}"',
+        lambda made: f"Bearer {sha256(made.encode()).hexdigest()}",
+        lambda made: "Bearer desk",
+        lambda made: "Bearer %",
+        lambda made: "Bearer \xe9\xff",
+        lambda made: "Bearer ' OR 1=1 --",
+        lambda made: "Bearer " + "x" * 5000,
+    ],
+)
+def test_bad_token_is_401_whatever_the_header_says(spoil, admin, token):
+    headers = {"Authorization": spoil(make(token, "Contact Center Admin"))}
+    response = admin.get("/contacts", headers=headers)
+    assert (response.status_code, response.json["statusCode"]) == (401, 20)
+    assert "token" in response.json["statusMessage"]
+    assert response.headers["WWW-Authenticate"].startswith("Bearer ")
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer ", " Bearer"])
+def test_scheme_is_read_ignoring_case_and_blanks(scheme, nobody, token):
+    assert nobody.get("/contacts", headers=bearer(make(token, "Agent"), scheme)).status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "Digest", "Token", "Bearer2", ""])
+def test_other_schemes_are_no_tokens(scheme, admin, nobody, token):
+    headers = bearer(make(token, "Contact Center Admin"), scheme)
+    assert nobody.get("/contacts", headers=headers).status_code == 401
+    assert admin.post("/contacts", json={"name": "New"}, headers=headers).status_code == 201
+
+
+def test_tokens_are_listed_without_the_token(token):
+    made = {label: make(token, role, label) for role, label in [("ROLE_ADMIN", "provisioning"), ("agent", "Büro 2")]}
+    listed = token("list")
+    lines = listed.stdout.splitlines()
+    assert (listed.exit_code, len(lines)) == (0, 2)
+    assert "Büro 2" in lines[0]
+    assert "Agent" in lines[0]
+    assert "provisioning" in lines[1]
+    assert "Contact Center Admin" in lines[1]
+    for each in made.values():
+        assert each not in listed.output
+
+
+def test_revoked_token_is_refused_at_once(nobody, token):
+    kept, lost = make(token, "Agent", "kept"), make(token, "Agent", "lost")
+    assert nobody.get("/contacts", headers=bearer(lost)).status_code == 200
+    assert token("revoke", "lost").exit_code == 0
+    assert nobody.get("/contacts", headers=bearer(lost)).status_code == 401
+    assert nobody.get("/contacts", headers=bearer(kept)).status_code == 200
+    assert "lost" not in token("list").output
+    assert make(token, "Agent", "lost") != lost
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("create", "Boss", "desk 2"), "Agent"),
+        (("create", "", "desk 2"), "Agent"),
+        (("create", "Agent", "desk"), "desk"),
+        (("create", "Agent", " desk "), "desk"),
+        (("create", "Agent", " "), "blank"),
+        (("create", "Agent", "x" * 65), "64"),
+        (("create", "Agent", "a\nb"), "ontrol"),
+        (("create", "Agent"), "LABEL"),
+        (("create",), "ROLE"),
+        (("revoke", "nobody's"), "nobody's"),
+        (("revoke", ""), "no token"),
+        (("revoke",), "LABEL"),
+    ],
+)
+def test_token_commands_refuse_in_one_line(arguments, reason, token, sql):
+    make(token, "Agent")
+    before = sql("SELECT * FROM token")
+    result = token(*arguments)
+    error = [line for line in result.stderr.splitlines() if not line.startswith(("Usage:", "Try "))]
+    assert (result.exit_code != 0, result.stdout, len([line for line in error if line])) == (True, "", 1)
+    assert reason in error[-1]
+    assert sql("SELECT * FROM token") == before
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("create", "--help"), ("list", "--help"), ("revoke", "--help")])
+def test_token_commands_explain_themselves(arguments, token):
+    result = token(*arguments)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "Usage:" in result.stdout
+
+
+def test_label_of_64_characters_fits(token):
+    make(token, "Agent", "\U0001f600" * 64)
+    assert token("revoke", "\U0001f600" * 64).exit_code == 0
+
+
+def test_database_holds_only_the_digest(path, token, sql, nobody):
+    made = make(token, "Agent")
+    assert nobody.get("/contacts", headers=bearer(made)).status_code == 200
+    assert sql("SELECT sha256 FROM token") == [(sha256(made.encode()).digest(),)]
+    secret = made.removeprefix("contacts_")
+    assert len(secret) >= 43
+    for file in path.parent.iterdir():
+        assert secret.encode() not in file.read_bytes(), file
+
+
+def test_token_made_in_another_process_opens_at_once(path, nobody):
+    command = [sys.executable, "-m", "flask", "token", "create", "Agent", "desk"]
+    environment = {**os.environ, "CONTACTS_DATABASE": str(path)}
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert nobody.get("/contacts", headers=bearer(ended.stdout.strip())).status_code == 200
+
+
+def test_tokens_outlive_a_change_of_settings(path, token, build):
+    made = make(token, "Agent")
+    assert Client(build(ROLE_HEADER="X-Other"), bearer(made)).get("/contacts").status_code == 200
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """A connection to a server that listens on a unix socket."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=30)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)
+
+
+@pytest.mark.parametrize(("trusted", "status"), [("unix", 200), ("127.0.0.1,::1", 401)])
+def test_unix_socket_is_a_peer_of_its_own(trusted, status, path, tmp_path):
+    server = subprocess.Popen(
+        [sys.executable, "-m", "gunicorn", "--bind", f"unix:{tmp_path}/socket", "--workers", "1"],
+        cwd=ROOT,
+        env={**os.environ, "CONTACTS_DATABASE": str(path), "CONTACTS_TRUSTED_PROXIES": trusted},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert any("Listening at" in line for line in server.stdout)
+        connection = UnixConnection(f"{tmp_path}/socket")
+        connection.request("GET", "/contacts", headers=AGENT)
+        assert connection.getresponse().status == status
+        connection.close()
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+def test_underscores_do_not_spell_the_header(service):
+    """A proxy that overwrites X-Role lets X_Role pass, and both have the same name in WSGI."""
+    for headers, status in [
+        ({"X_Role": "ROLE_ADMIN"}, 401),
+        ({"X-Role": "Agent", "X_Role": "ROLE_ADMIN"}, 403),
+        ({"X_Role": "ROLE_ADMIN", "X-Role": "Agent"}, 403),
+        ({"X-Role": "ROLE_ADMIN"}, 422),
+    ]:
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+        connection.request("POST", "/contacts", headers=headers)
+        assert connection.getresponse().status == status
+        connection.close()

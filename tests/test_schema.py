@@ -1,0 +1,383 @@
+"""schema.sql: the models mirror it, its checks hold, and what it derives always agrees with the contacts."""
+
+import json
+import random
+import sqlite3
+import sys
+import unicodedata
+from itertools import product
+from unicodedata import normalize
+
+import peewee
+import pytest
+from conftest import add
+
+from contacts import database
+from contacts.model import ATTRIBUTES, COLUMNS, Contact, Token, columns
+
+MODELS = {"contact": Contact, "token": Token}
+TYPES = {peewee.AutoField: "INTEGER", peewee.TextField: "TEXT", peewee.BlobField: "BLOB"}
+SCHEMA = database.SCHEMA.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def connection(app, path):
+    """A connection to the database file that does not know the application."""
+    opened = sqlite3.connect(path, isolation_level=None)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("table", MODELS)
+def test_model_mirrors_the_table(table, connection):
+    fields = MODELS[table]._meta.sorted_fields
+    laid_out = connection.execute(f"SELECT name, type, \"notnull\" OR pk, pk FROM pragma_table_xinfo('{table}')")
+    assert [(field.column_name, TYPES[type(field)], not field.null, field.primary_key) for field in fields] == [
+        (name, kind, bool(required), bool(key)) for name, kind, required, key in laid_out
+    ]
+    unique = connection.execute(
+        "SELECT column.name FROM pragma_index_list(?) AS list, pragma_index_info(list.name) AS column "
+        "WHERE list.\"unique\" AND NOT partial AND origin <> 'pk'",
+        (table,),
+    )
+    assert {field.column_name for field in fields if field.unique and not field.primary_key} == {
+        name for (name,) in unique
+    }
+
+
+def test_every_table_is_known(connection):
+    tables = {name for (name,) in connection.execute("SELECT name FROM pragma_table_list WHERE schema = 'main'")}
+    shadows = {name for name in tables if name.startswith(("contact_search", "sqlite_"))}
+    assert tables - shadows == {*MODELS, "directory"}
+
+
+def test_attributes_name_columns_of_the_model():
+    names = [field.column_name for field in Contact._meta.sorted_fields]
+    assert {attribute.column for attribute in ATTRIBUTES.values()} <= set(names)
+    assert {attribute.key for attribute in ATTRIBUTES.values()} <= set(names)
+    assert [name for name in names if name not in {"seq", "salt", "id", "json"}] == list(COLUMNS)
+
+
+def test_file_carries_our_name_and_version(connection):
+    assert connection.execute("PRAGMA user_version").fetchone() == (database.SCHEMA_VERSION,)
+    assert connection.execute("PRAGMA application_id").fetchone() == (database.APPLICATION_ID,)
+    assert database.APPLICATION_ID.to_bytes(4, "big") == b"Cont"
+
+
+def dump(connection):
+    """The whole file as SQL text, but for the shadow tables of the search index."""
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY name").fetchall()
+    tables = ("contact", "directory", "token", "contact_search_data")
+    return rows, [connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall() for table in tables]
+
+
+def test_schema_can_be_applied_again(connection, custom, user, queue):
+    before = dump(connection)
+    for _ in range(2):
+        connection.executescript(SCHEMA)
+        assert dump(connection) == before
+
+
+def test_schema_makes_by_itself_what_the_service_makes(connection):
+    alone = sqlite3.connect(":memory:", isolation_level=None)
+    alone.executescript(SCHEMA)
+    assert dump(alone)[0] == dump(connection)[0]
+    alone.close()
+
+
+CUSTOM = {"type": "Custom", "name": "Some Contact"}
+QUEUE = {"type": "Queue", "name": "Support"}
+USER = {"type": "User", "name": "Jane Doe", "userName": "jane"}
+KEYS = {
+    "phone_number": "phone_key",
+    **{name: f"{name}_key" for name in ("user_name", "first_name", "last_name", "employee_id")},
+}
+
+
+def values(contact, **changes):
+    """The columns of a contact, as a write gives them, with some of them changed."""
+    return {**dict(zip(COLUMNS, columns(contact), strict=True)), **changes}
+
+
+def insert(connection, table, row):
+    names, marks = ", ".join(row), ", ".join("?" * len(row))
+    connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))
+
+
+def update(connection, seq, row):
+    changes = ", ".join(f"{name} = ?" for name in row)
+    connection.execute(f"UPDATE contact SET {changes} WHERE seq = ?", [*row.values(), seq])
+
+
+TOKEN = {"label": "desk", "role": "Agent", "sha256": bytes(32), "created": "2025-12-14T00:00:00+00:00"}
+
+
+@pytest.fixture(scope="module")
+def checked():
+    """A database with one User and one Queue, made from schema.sql alone."""
+    alone = sqlite3.connect(":memory:", isolation_level=None)
+    alone.executescript(SCHEMA)
+    insert(alone, "contact", values({**USER, "userName": "joej"}))
+    insert(alone, "contact", values({**QUEUE, "name": "Sales"}))
+    insert(alone, "token", TOKEN)
+    yield alone
+    alone.close()
+
+
+LONGEST = {"name": 255, "phone_number": 64, "user_name": 255, "first_name": 255, "last_name": 255, "employee_id": 255}
+
+BAD_CONTACTS = [
+    *[values(CUSTOM, type=kind) for kind in ("Robot", "custom", "CUSTOM", "", None)],
+    *[values(CUSTOM, name=name) for name in (None, "", " ", " x", "x ", "x" * 256)],
+    *[
+        values(USER, **{column: text, KEYS[column]: "x"})
+        for column in KEYS
+        for text in ("", " x", "x ", "x" * (LONGEST[column] + 1))
+    ],
+    *[values(USER, **{column: "x", key: None}) for column, key in KEYS.items()],
+    *[values(USER, **{column: None, key: "x"}) for column, key in KEYS.items()],
+    *[values(kind, user_name="x", user_name_key="x") for kind in (CUSTOM, QUEUE)],
+    *[values(CUSTOM, **{column: "x", KEYS[column]: "x"}) for column in ("first_name", "last_name", "employee_id")],
+    *[values(QUEUE, **{column: "x", KEYS[column]: "x"}) for column in ("first_name", "last_name", "employee_id")],
+    values(USER, user_name=None, user_name_key=None),
+    values(USER, type="Custom"),
+    values(CUSTOM, type="User"),
+    values(CUSTOM, name_key=None),
+    values(CUSTOM, search_text=None),
+    values(CUSTOM, name=b"Some Contact"),
+    values(CUSTOM, seq="one"),
+    *[values(CUSTOM, salt=salt) for salt in ("", "0" * 19, "0" * 21, "A" * 20, "g" * 20, "-" * 20, None)],
+    values({**USER, "userName": "JoeJ"}),
+    values({**QUEUE, "name": "SALES"}),
+]
+
+
+@pytest.mark.parametrize("row", BAD_CONTACTS, ids=lambda row: str({k: v for k, v in row.items() if v})[:80])
+def test_bad_contact_is_refused(row, checked):
+    before = dump(checked)
+    with pytest.raises(sqlite3.IntegrityError):
+        insert(checked, "contact", row)
+    assert dump(checked) == before
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        values(CUSTOM),
+        values({**CUSTOM, "name": "x" * 255, "phoneNumber": "1" * 64}),
+        values({**CUSTOM, "name": "\U0001f600" * 255, "phoneNumber": "\U0001f600" * 64}),
+        values({**CUSTOM, "name": "Sales"}),
+        values({**USER, "name": "Sales"}),
+        values({**CUSTOM, "phoneNumber": "-"}),
+        values({**QUEUE, "phoneNumber": "8001"}),
+        values({**USER, "firstName": "Jane", "lastName": "Doe", "employeeId": "7"}),
+        values({**USER, **dict.fromkeys(("name", "userName", "firstName", "lastName", "employeeId"), "x" * 255)}),
+    ],
+    ids=lambda row: f"{row['type']} {row['name'][:20]}",
+)
+def test_good_contact_is_taken(row, checked):
+    checked.execute("BEGIN")
+    insert(checked, "contact", row)
+    checked.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        *[("token", {**TOKEN, "sha256": bytes(31) + b"x", "label": label}) for label in (None, "", "x" * 65, "desk")],
+        *[
+            ("token", {**TOKEN, "label": "x", "sha256": digest})
+            for digest in (None, b"", bytes(31), bytes(32), "x" * 32)
+        ],
+        *[
+            ("token", {**TOKEN, "label": "x", "sha256": b"x" * 32, "role": role})
+            for role in (None, "", "Boss", "agent")
+        ],
+        ("token", {**TOKEN, "label": "x", "sha256": b"x" * 32, "created": None}),
+        ("directory", {"one": 1, "revision": 1, "customs": 0, "queues": 0, "users": 0}),
+        ("directory", {"one": 2, "revision": 1, "customs": 0, "queues": 0, "users": 0}),
+    ],
+)
+def test_bad_token_or_second_directory_is_refused(table, row, checked):
+    with pytest.raises(sqlite3.IntegrityError):
+        insert(checked, table, row)
+
+
+def test_good_token_is_taken(checked):
+    checked.execute("BEGIN")
+    insert(checked, "token", {**TOKEN, "label": "x" * 64, "role": "Contact Center Admin", "sha256": b"x" * 32})
+    checked.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("counter", ["revision", "customs", "queues", "users"])
+def test_counters_are_never_absent_or_negative(counter, checked):
+    for value in ("NULL", "-1", "'x'"):
+        if (counter, value) != ("revision", "-1"):
+            with pytest.raises(sqlite3.IntegrityError):
+                checked.execute(f"UPDATE directory SET {counter} = {value}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "seq = seq + 100",
+        "salt = lower(hex(randomblob(10)))",
+        "type = 'Queue'",
+        "type = 'User', user_name = 'x', user_name_key = 'x'",
+        "id = '00000000000000000000000000000000'",
+        "json = '{}'",
+    ],
+)
+def test_id_and_type_are_fixed(change, connection, custom):
+    before = dump(connection)
+    with pytest.raises(sqlite3.DatabaseError, match=r"fixed at creation|generated column"):
+        connection.execute(f"UPDATE contact SET {change} WHERE id = ?", (custom["id"],))
+    assert dump(connection) == before
+
+
+def test_id_begins_with_the_rows_number_and_is_never_the_same(connection):
+    ids = set()
+    for _ in range(50):
+        insert(connection, "contact", values(CUSTOM))
+        seq, contact_id = connection.execute("SELECT seq, id FROM contact").fetchone()
+        assert (int(contact_id[:12], 16), len(contact_id)) == (seq, 32)
+        ids.add(contact_id)
+        connection.execute("DELETE FROM contact")
+    assert len(ids) == 50
+
+
+def counted(connection):
+    """The real counts, in the order of the counters."""
+    return connection.execute(
+        "SELECT count(*) FILTER (WHERE type = 'Custom'), count(*) FILTER (WHERE type = 'Queue'), "
+        "count(*) FILTER (WHERE type = 'User') FROM contact"
+    ).fetchone()
+
+
+def check_index(connection):
+    """Raise sqlite3.DatabaseError when the search index is damaged or differs from the contacts."""
+    connection.execute("INSERT INTO contact_search (contact_search, rank) VALUES ('integrity-check', 1)")
+
+
+WORDS = ["Anna", "Ångström", "Жук", "O'Neill", "李小龍", "x", "Müller-Lüdenscheidt", "\U0001f600", 'a"b', "12"]
+
+
+def test_counters_and_search_index_follow_every_change(connection):
+    chance = random.Random(7)
+    seen, serial = [], 0
+
+    def contact(kind):
+        text = " ".join(chance.sample(WORDS, chance.randint(1, 4)))
+        number = {"phoneNumber": str(chance.randint(1, 99999))} if chance.random() < 0.5 else {}
+        if kind == "User":
+            return {"type": kind, "name": text, "userName": f"u{serial}", "firstName": chance.choice(WORDS), **number}
+        return {"type": kind, "name": f"{text} {serial}" if kind == "Queue" else text, **number}
+
+    connection.execute("BEGIN")
+    for serial in range(600):
+        before = connection.execute("SELECT revision FROM directory").fetchone()
+        rows = connection.execute("SELECT seq, type, json FROM contact").fetchall()
+        action = chance.choice(["add", "add", "add", "change", "touch", "remove", "remove many"])
+        changed = True
+        if action == "add" or not rows:
+            insert(connection, "contact", values(contact(chance.choice(["Custom", "Queue", "User"]))))
+        elif action == "change":
+            seq, kind, old = chance.choice(rows)
+            update(connection, seq, values(contact(kind)))
+            changed = connection.execute("SELECT json FROM contact WHERE seq = ?", (seq,)).fetchone() != (old,)
+        elif action == "touch":
+            connection.execute("UPDATE contact SET name = name")
+            changed = False
+        elif action == "remove":
+            connection.execute("DELETE FROM contact WHERE seq = ?", (chance.choice(rows)[0],))
+        else:
+            connection.execute("DELETE FROM contact WHERE seq IN (SELECT seq FROM contact ORDER BY seq LIMIT 3)")
+        revision, *counters = connection.execute("SELECT revision, customs, queues, users FROM directory").fetchone()
+        assert tuple(counters) == counted(connection), action
+        assert (revision > before[0]) is changed, action
+        if not serial % 50:
+            check_index(connection)
+        seen.append(action)
+    connection.execute("COMMIT")
+    check_index(connection)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert set(seen) == {"add", "change", "touch", "remove", "remove many"}
+    connection.execute("DELETE FROM contact")
+    assert connection.execute("SELECT customs, queues, users FROM directory").fetchone() == (0, 0, 0)
+    assert connection.execute("SELECT count(*) FROM contact_search('\"\x02\x02a\"')").fetchone() == (0,)
+    check_index(connection)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "INSERT INTO contact_search (rowid, search_text) VALUES (999, 'nobody')",
+        "INSERT INTO contact_search (contact_search, rowid, search_text) "
+        "SELECT 'delete', seq, search_text FROM contact LIMIT 1",
+    ],
+)
+def test_check_of_the_search_index_sees_damage(damage, connection, custom, user):
+    check_index(connection)
+    connection.execute(damage)
+    with pytest.raises(sqlite3.DatabaseError):
+        check_index(connection)
+
+
+def test_rolled_back_changes_leave_no_trace(connection, custom):
+    before = dump(connection)
+    connection.execute("BEGIN")
+    insert(connection, "contact", values(USER))
+    connection.execute("UPDATE contact SET name = 'x', name_key = 'x', search_text = 'x'")
+    connection.execute("DELETE FROM contact WHERE type = 'Custom'")
+    connection.execute("ROLLBACK")
+    assert dump(connection) == before
+    check_index(connection)
+
+
+def as_json(row):
+    """What Python writes for a row: the attributes that have a value, in the API's order."""
+    contact = {name: row[attribute.column] for name, attribute in ATTRIBUTES.items()}
+    present = {name: value for name, value in contact.items() if value is not None}
+    return json.dumps(present, ensure_ascii=False, separators=(",", ":"))
+
+
+def check_json(connection, expected):
+    """Each contact's JSON is Python's, to the byte; there are as many contacts as expected."""
+    connection.row_factory = sqlite3.Row
+    rows = connection.execute("SELECT * FROM contact").fetchall()
+    assert [row["json"] for row in rows] == [as_json(row) for row in rows]
+    assert len(rows) == expected
+
+
+def test_json_has_what_has_a_value(connection):
+    optional = {"User": ["phoneNumber", "firstName", "lastName", "employeeId"]}
+    made = 0
+    for contact in (CUSTOM, QUEUE, USER):
+        names = optional.get(contact["type"], ["phoneNumber"])
+        for chosen in product([False, True], repeat=len(names)):
+            unique = {"name": f"{contact['name']} {made}"} | ({"userName": f"u{made}"} if contact is USER else {})
+            given = {name: f"{name} {made}" for name, there in zip(names, chosen, strict=True) if there}
+            insert(connection, "contact", values({**contact, **unique, **given}))
+            made += 1
+    check_json(connection, 2 + 2 + 16)
+
+
+def test_json_holds_every_character_of_unicode(connection):
+    allowed = (chr(code) for code in range(sys.maxunicode + 1))
+    text = "".join(c for c in allowed if unicodedata.category(c) not in {"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
+    texts = [normalize("NFC", text[start : start + 80].strip()) for start in range(0, len(text), 80)]
+    connection.execute("BEGIN")
+    for number, value in enumerate(texts):
+        contact = {"name": f'{value}"\\', "phoneNumber": value[:64].strip(), "firstName": value, "lastName": value}
+        insert(connection, "contact", values({**contact, "type": "User", "userName": f"{number} {value}"}))
+    check_json(connection, len(texts))
+    check_index(connection)
+    connection.execute("ROLLBACK")
+
+
+def test_keys_are_the_values_without_case(connection, user, queue, custom):
+    add(type="User", name="STRASSE Ж", userName="ÅNGSTRÖM", firstName="İ", lastName="ǅ", employeeId="E-1")
+    for attribute in ATTRIBUTES.values():
+        if attribute.column not in {"id", "type"}:
+            for value, key in connection.execute(f"SELECT {attribute.column}, {attribute.key} FROM contact"):
+                assert key == (None if value is None else attribute.fold(value))

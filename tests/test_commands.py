@@ -1,0 +1,251 @@
+"""flask import, export, backup and check; and what all commands owe the person who runs them."""
+
+import csv
+import json
+import re
+import sqlite3
+
+import pytest
+from conftest import ADMIN, ROOT, Client, add
+
+from app import create_app
+
+CUSTOM = "name,phoneNumber\nReception,100\nWorkshop,\n"
+
+# What makes a CSV file, a spreadsheet or a JSON reader stumble.
+NASTY = [
+    "=1+1",
+    "+49 30",
+    "-1",
+    "@x",
+    "'=x",
+    "''+x",
+    "'quoted'",
+    "'",
+    "＝full width",
+    'a "quote"',
+    "a, comma",
+    "a; semicolon",
+    '"',
+    "\\",
+    "\\n",
+    "{}",
+    "null",
+    "None",
+    "0123",
+    "1e5",
+    "true",
+    "ЖУК",
+    "Straße",
+    "王小明",
+    "👩‍👩‍👧",
+    "a\u00a0b",
+    "\ufeffBOM",
+    "שלום",
+    "x" * 255,
+]
+
+
+@pytest.fixture
+def directory(app):
+    """Contacts of all types with nasty values in every attribute."""
+    for number, value in enumerate(NASTY):
+        add(type="Custom", name=value, phoneNumber=value[:64])
+        add(type="Queue", name=value)
+        add(
+            type="User",
+            name=value,
+            userName=f"{value[:200]}{number}",
+            firstName=value,
+            lastName=value,
+            employeeId=value,
+            **({"phoneNumber": value[:64]} if number % 2 else {}),
+        )
+    add(type="User", name="Only a name", userName="plain")
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.json", "out.ndjson"])
+def test_what_export_wrote_is_unchanged_to_sync_and_import(name, flask, directory, tmp_path):
+    for kind, count in (("User", len(NASTY) + 1), ("Queue", len(NASTY))):
+        for options in ([], ["--type", kind]):
+            flask("export", str(tmp_path / name), *options)
+            output = flask("sync", kind, str(tmp_path / name), "--dry-run")
+            assert output.startswith(f"{kind}: 0 added, 0 changed, 0 removed, {count} unchanged, 0 rejected")
+    flask("export", str(tmp_path / name), "--type", "Custom")
+    output = flask("import", str(tmp_path / name))
+    assert output == f"Custom: 0 added, 0 changed, 0 removed, {len(NASTY)} unchanged, 0 rejected\n"
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.json", "out.ndjson"])
+def test_a_new_directory_made_of_an_export_is_the_same(name, flask, directory, admin, tmp_path):
+    flask("export", str(tmp_path / name))
+    before = admin.get("/contacts?sortBy=name").json["contacts"]
+    other = Client(create_app({"DATABASE": str(tmp_path / "other.db"), "TRUSTED_PROXIES": "127.0.0.1"}), ADMIN)
+    runner = other.client.application.test_cli_runner()
+    for command in (["sync", "User"], ["sync", "Queue"], ["import"]):
+        result = runner.invoke(args=[*command, str(tmp_path / name)])
+        assert result.exit_code == 0, result.output
+    after = other.get("/contacts?sortBy=name").json["contacts"]
+
+    def bare(contacts):
+        return sorted(json.dumps(contact | {"id": ""}) for contact in contacts)
+
+    assert bare(after) == bare(before)
+
+
+def test_an_exported_cell_is_no_formula(flask, directory, tmp_path):
+    flask("export", str(tmp_path / "out.csv"))
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.reader(file):
+            assert not any(re.match(r"[=+\-@\t\r＝＋－＠]", cell) for cell in row)
+
+
+def test_export_writes_to_standard_output(flask, custom):
+    assert json.loads(flask("export", "-", "--format", "json")) == [custom]
+    assert flask("export", "-", "--format", "csv", "--type", "Custom") == (
+        f"id,type,name,phoneNumber\n{custom['id']},Custom,Some Contact,xxx-xxx-xxxx\n"
+    )
+
+
+def test_an_empty_directory_is_exported(flask, tmp_path):
+    for name, text in (("a.csv", "id,type,name,phoneNumber\n"), ("a.json", "[]\n"), ("a.ndjson", "")):
+        flask("export", str(tmp_path / name), "--type", "Queue")
+        assert (tmp_path / name).read_text() == text
+
+
+def test_an_export_replaces_a_file_whole_and_is_private(flask, custom, tmp_path):
+    file = tmp_path / "out.csv"
+    file.write_text("old\n" * 10000)
+    flask("export", str(file))
+    assert len(file.read_text().splitlines()) == 2
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
+def test_export_to_nowhere_is_one_clear_line(flask, tmp_path):
+    assert "No such file or directory" in flask("export", str(tmp_path / "none" / "a.csv"), status=1)
+    assert "say --format" in flask("export", str(tmp_path / "a.xlsx"), status=1)
+
+
+def test_import_adds_what_is_not_there(flask, agent, custom):
+    text = CUSTOM + "SOME CONTACT,XXXxxxXXXX\nSome Contact,\nWORKSHOP,\n"
+    assert flask("import", file=text) == "Custom: 3 added, 0 changed, 0 removed, 2 unchanged, 0 rejected\n"
+    assert sorted(agent.names()) == ["Reception", "Some Contact", "Some Contact", "Workshop"]
+    assert flask("import", file=text) == "Custom: 0 added, 0 changed, 0 removed, 5 unchanged, 0 rejected\n"
+
+
+def test_import_leaves_users_and_queues_alone(flask, user, queue, agent):
+    assert flask("import", file="name\nSales\nJoe Johnson\n").startswith("Custom: 2 added")
+    assert len(agent.names(type="Custom")) == 2
+    assert len(agent.names()) == 4
+
+
+def test_import_refuses_bad_rows_and_changes_nothing(flask, agent, tmp_path):
+    text = "name,phoneNumber,userName\nGood,,\n,1,\nBad,,joe\n"
+    output = flask("import", file=text, status=1)
+    assert "line 3, name: A Custom needs one." in output
+    assert "line 4, userName: A Custom has none." in output
+    assert agent.names() == []
+    assert "Custom: 1 added" in flask("import", "--rejects", str(tmp_path / "bad.csv"), file=text, status=2)
+    assert agent.names() == ["Good"]
+
+
+def test_a_backup_is_the_database_as_it_is(flask, directory, admin, tmp_path):
+    file = tmp_path / "backup.db"
+    assert re.fullmatch(r".*backup\.db: \d+ bytes, checked\n", flask("backup", str(file)))
+    assert file.stat().st_mode & 0o777 == 0o600
+    before = admin.get("/contacts").json
+    admin.create("Later")
+    restored = Client(create_app({"DATABASE": str(file), "TRUSTED_PROXIES": "127.0.0.1"}), ADMIN)
+    assert restored.get("/contacts").json == before
+    assert restored.names(q="straße")
+
+
+def test_a_backup_is_one_file(flask, directory, tmp_path):
+    before = {path.name for path in tmp_path.iterdir()}
+    flask("backup", str(tmp_path / "backup.db"))
+    assert {path.name for path in tmp_path.iterdir()} - before == {"backup.db"}
+
+
+def test_a_backup_does_not_overwrite_unless_told(flask, custom, tmp_path):
+    file = tmp_path / "backup.db"
+    file.write_text("precious")
+    assert "say --overwrite" in flask("backup", str(file), status=1)
+    assert file.read_text() == "precious"
+    flask("backup", "--overwrite", str(file))
+    assert sqlite3.connect(file).execute("SELECT name FROM contact").fetchall() == [("Some Contact",)]
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_a_backup_never_replaces_the_database(suffix, flask, custom, path, tmp_path):
+    (tmp_path / "link").symlink_to(f"{path}{suffix}")
+    for target in (f"{path}{suffix}", str(tmp_path / "link")):
+        assert "is the database itself" in flask("backup", "--overwrite", target, status=1)
+
+
+def test_a_damaged_database_is_not_backed_up_over_a_good_copy(flask, custom, sql, tmp_path):
+    file = tmp_path / "backup.db"
+    flask("backup", str(file))
+    good = file.read_bytes()
+    sql("UPDATE directory SET customs = 7")
+    assert "the copy is not sound" in flask("backup", "--overwrite", str(file), status=1)
+    assert file.read_bytes() == good
+
+
+def test_check_says_what_there_is(flask, user, queue, custom, path):
+    output = flask("check")
+    for line in (f"CONTACTS_DATABASE: {path}", "Custom: 1", "Queue: 1", "User: 1", "schema version: 1", "all is well"):
+        assert line in output.splitlines()
+    assert "warning" not in output
+
+
+DAMAGE = {
+    "counters": "UPDATE directory SET users = 5",
+    "search index": "INSERT INTO contact_search (contact_search) VALUES ('delete-all')",
+    "table": "DROP TABLE directory",
+    "schema version": "PRAGMA user_version = 0",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_check_finds_damage_and_says_what_to_do(damage, flask, custom, sql):
+    sql(DAMAGE[damage])
+    output = flask("check", status=1)
+    assert "the database is damaged" in output
+    assert "restore the last backup" in output
+    assert "all is well" not in output
+
+
+def test_check_finds_a_torn_page(flask, directory, path, sql):
+    sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(path.read_bytes())
+    content[4096 * 20 : 4096 * 21] = bytes(4096)
+    path.write_bytes(content)
+    assert "restore the last backup" in flask("check", status=1)
+
+
+def test_check_warns_of_an_open_file_and_a_closed_door(path, tmp_path):
+    application = create_app({"DATABASE": str(path)})
+    path.chmod(0o644)
+    result = application.test_cli_runner().invoke(args=["check"])
+    assert result.exit_code == 0
+    assert "nobody can come in" in result.output
+    assert "chmod 600" in result.output
+
+
+def test_check_leaves_nothing_behind(flask, custom, tmp_path):
+    before = {path.name for path in tmp_path.iterdir()}
+    flask("check")
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_every_command_has_help_and_stands_in_the_readme(app):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    runner = app.test_cli_runner()
+    own = {"sync", "import", "export", "token", "backup", "check"}
+    assert own <= set(app.cli.commands)
+    for command in own:
+        result = runner.invoke(args=[command, "--help"])
+        assert result.exit_code == 0
+        assert result.output.startswith("Usage:")
+        assert f"flask {command}" in readme

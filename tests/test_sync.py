@@ -1,0 +1,359 @@
+"""flask sync: the Users, or the Queues, of the directory become equal to a file."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+USERS = "userName,firstName,lastName,phoneNumber,employeeId\njoej,Joe,Johnson,15002,E-1\nanna,Anna,Müller,,\n"
+UNCHANGED = "{}: 0 added, 0 changed, 0 removed, {} unchanged, 0 rejected\n"
+
+
+@pytest.fixture
+def sync(flask):
+    """Sync Users from a text with the name of a file."""
+
+    def run(file, *options, kind="User", **kwargs):
+        return flask("sync", kind, *options, file=file, **kwargs)
+
+    return run
+
+
+def contacts(client, **params):
+    return client.get("/contacts", query_string={"sortBy": "id", **params}).json["contacts"]
+
+
+def test_a_first_sync_adds_all(sync, agent):
+    assert sync(USERS) == "User: 2 added, 0 changed, 0 removed, 0 unchanged, 0 rejected\n"
+    anna, joe = contacts(agent, sortBy="name")
+    assert anna == {
+        "id": anna["id"],
+        "name": "Anna Müller",
+        "type": "User",
+        "userName": "anna",
+        "firstName": "Anna",
+        "lastName": "Müller",
+    }
+    assert joe["phoneNumber"] == "15002"
+    assert joe["employeeId"] == "E-1"
+
+
+def test_a_second_sync_changes_nothing_not_even_the_etag(sync, agent, sql):
+    sync(USERS)
+    before, tag = sql("SELECT * FROM contact"), agent.get("/contacts").headers["ETag"]
+    assert sync(USERS) == UNCHANGED.format("User", 2)
+    assert sql("SELECT * FROM contact") == before
+    assert agent.get("/contacts").headers["ETag"] == tag
+
+
+def test_a_matched_contact_keeps_its_id_and_is_searched_by_its_new_values(sync, agent):
+    sync(USERS)
+    before = {contact["userName"]: contact["id"] for contact in contacts(agent)}
+    changed = USERS.replace("joej,Joe,Johnson,15002", "JOEJ,Jo,Johnson,15003").replace("anna,", "ben,")
+    summary = sync(changed, "--max-delete", "1")
+    assert summary == "User: 1 added, 1 changed, 1 removed, 0 unchanged, 0 rejected\n"
+    after = {contact["userName"]: contact["id"] for contact in contacts(agent)}
+    assert after["JOEJ"] == before["joej"]
+    assert "anna" not in after
+    assert agent.names(q="15003") == ["Jo Johnson"]
+    assert agent.names(q="joe") == ["Jo Johnson"]  # the user name still holds it
+    assert agent.names(q="15002") == []
+
+
+def test_sync_touches_its_own_type_alone(sync, admin, queue):
+    custom = admin.create("Anna", "1")
+    sync(USERS)
+    sync("name,phoneNumber\nSales,8001\nSupport,8002\n", kind="Queue")
+    assert custom in contacts(admin)
+    assert queue in contacts(admin)
+    assert admin.names(type="Queue") == ["Sales", "Support"]
+    assert len(contacts(admin, type="User")) == 2
+
+
+FORMS = {
+    "BOM": USERS.encode("utf-8-sig"),
+    "CRLF": USERS.replace("\n", "\r\n"),
+    "semicolons": USERS.replace(",", ";"),
+    "tabs": USERS.replace(",", "\t"),
+    "quotes": "\n".join(",".join(f'"{cell}"' for cell in line.split(",")) for line in USERS.splitlines()),
+    "no newline at the end": USERS.rstrip("\n"),
+    "blank lines": USERS.replace("\n", "\n\n"),
+    "blank cells": USERS.replace(",,\n", ", ,\t\n"),
+    "a quoted header with the other delimiter": USERS.replace("employeeId", '"employee,,,,,,,,Id"').replace(
+        "employee,,,,,,,,Id", "employeeId"
+    ),
+    "spelling": USERS.replace("userName", "User Name")
+    .replace("firstName", "first_name")
+    .replace("lastName", "LAST-NAME"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_csv_as_people_have_it(form, sync, agent):
+    sync(USERS, name="plain.csv")
+    assert sync(FORMS[form]) == UNCHANGED.format("User", 2)
+    assert agent.names(userName="anna") == ["Anna Müller"]
+
+
+OBJECTS = [
+    {"userName": "joej", "firstName": "Joe", "lastName": "Johnson", "phoneNumber": 15002, "employeeId": "E-1"},
+    {"User Name": "anna", "first_name": "Anna", "lastName": "Müller", "phoneNumber": None, "employeeId": ""},
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("users.json", json.dumps(OBJECTS)),
+        ("users.json", json.dumps(OBJECTS, indent=2, ensure_ascii=False)),
+        ("users.json", "\ufeff " + json.dumps(OBJECTS)),
+        ("users.ndjson", "\n".join(json.dumps(each) for each in OBJECTS)),
+        ("users.jsonl", "\n\n".join(json.dumps(each, ensure_ascii=False) for each in OBJECTS) + "\r\n"),
+    ],
+)
+def test_json_as_programs_have_it(name, text, sync):
+    sync(USERS)
+    assert sync(text, name=name) == UNCHANGED.format("User", 2)
+
+
+def test_an_encoding_can_be_named(sync, agent):
+    sync(USERS.encode("windows-1252"), "--encoding", "windows-1252")
+    assert agent.names(userName="anna") == ["Anna Müller"]
+    sync(USERS.encode("utf-16"), "--encoding", "utf-16")
+    assert agent.names(userName="anna") == ["Anna Müller"]
+
+
+def test_a_format_and_a_delimiter_can_be_named(sync):
+    text = USERS.replace(",", "|")
+    assert sync(text, "--format", "csv", "--delimiter", "|", name="users.dat").startswith("User: 2 added")
+
+
+def test_standard_input_is_read(path, app, agent):
+    subprocess.run(
+        [sys.executable, "-m", "flask", "sync", "User", "-", "--format", "csv"],
+        cwd=ROOT,
+        env={**os.environ, "CONTACTS_DATABASE": str(path)},
+        input=USERS.encode(),
+        check=True,
+    )
+    assert len(contacts(agent)) == 2
+
+
+def test_extra_columns_are_ignored_when_asked_to(sync):
+    text = (
+        USERS.replace("employeeId\n", "employeeId,department\n")
+        .replace("E-1\n", "E-1,Sales\n")
+        .replace(",,\n", ",,,\n")
+    )
+    assert "'department' is not known" in sync(text, status=1)
+    assert sync(text, "--ignore-extra").startswith("User: 2 added")
+
+
+BAD_FILES = {
+    "empty": ("users.csv", "", "the file is empty"),
+    "an unknown column": (
+        "users.csv",
+        "userName,name,nick\na,b,c\n",
+        "the column 'nick' is not known; there are: id, name",
+    ),
+    "a column twice": ("users.csv", "userName,name,User Name\na,b,c\n", "two columns for userName"),
+    "a quote not closed": ("users.csv", 'userName,name\na,"b\n', "cut off, or a quote not closed"),
+    "no such format": ("users.xlsx", "PK", "say --format"),
+    "not UTF-8": ("users.csv", "userName,name\nanna,Müller\n".encode("windows-1252"), "--encoding"),
+    "not JSON": ("users.json", "userName,name", "one array of objects"),
+    "a cut array": ("users.json", '[{"userName":"a","name":"b"},', "cut off"),
+    "a cut object": ("users.json", '[{"userName":"a","name":"b"},{"userName', "cut off"),
+    "more behind the array": ("users.json", '[{"userName":"a","name":"b"}] []', "more behind the array"),
+    "a missing comma": ("users.json", '[{"userName":"a","name":"b"} {}]', "a comma or ] is missing"),
+    "not objects": ("users.json", '["a"]', "a contact is a JSON object"),
+    "deep brackets": ("users.json", "[" * 100000, "not valid JSON"),
+    "a cut line": ("users.ndjson", '{"userName":"a","name":"b"}\n{"userName', "line 2: not valid JSON"),
+    "an unknown member": ("users.ndjson", '{"userName":"a","name":"b"}\n{"nick":1}', "line 2: the column 'nick'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_a_file_that_cannot_be_read_changes_nothing(case, sync, user, sql):
+    name, file, message = BAD_FILES[case]
+    before = sql("SELECT * FROM contact")
+    output = sync(file, "--max-delete", "100%", name=name, status=1)
+    assert message in output
+    assert output.count("\n") == 1
+    assert sql("SELECT * FROM contact") == before
+
+
+LONG = "x" * 256
+BAD_ROWS = {
+    "a missing key": ("userName,name\nok,Ok\n,Anna\n", ["line 3, userName: A User needs one."]),
+    "a missing name": ("userName,name\nok,\n", ["line 2, name: A User needs one."]),
+    "a long value": (
+        f"userName,name\nok,{LONG}\n",
+        ["line 2, name: Must not be longer than 255 characters (has 256)."],
+    ),
+    "a long full name": (
+        f"userName,firstName,lastName\nok,{LONG[:200]},{LONG[:200]}\n",
+        ["line 2, name: Made of firstName and lastName: Must not be longer than 255 characters (has 401)."],
+    ),
+    "a long number": (f"userName,name,phoneNumber\nok,Ok,{LONG[:65]}\n", ["line 2, phoneNumber: Must not be longer"]),
+    "a line break": ('userName,name\nok,"A\nB"\nfine,Fine\n', ["line 2, name: Control characters are not allowed"]),
+    "a bad row behind a line break": (
+        'userName,name\nok,"A\nB"\n,Fine\n',
+        ["line 2, name: Control", "line 4, userName: A User needs one."],
+    ),
+    "a control character": (
+        "userName,name\nok,A\x00B\n",
+        ["line 2, name: Control characters are not allowed (found U+0000)"],
+    ),
+    "a key twice": ("userName,name\nanna,A\nben,B\nANNA,C\n", ["line 4, userName: The same as on line 2."]),
+    "a key three times": (
+        "userName,name\nanna,A\nanna,B\nANNA,C\n",
+        ["line 3, userName: The same as on line 2.", "line 4, userName: The same as on line 2."],
+    ),
+    "too few cells": (
+        "userName,name,phoneNumber\nok,Ok,1\nanna,Anna\n",
+        ["line 3, row: Has 2 cells, and the header has 3."],
+    ),
+    "too many cells": ("userName,name\nok,Ok,1\n", ["line 2, row: Has 3 cells, and the header has 2."]),
+    "an unknown type": ("userName,name,type\nok,Ok,Robot\n", ["line 2, type: Must be User"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_a_bad_row_is_reported_and_nothing_changes(case, sync, user, sql):
+    text, messages = BAD_ROWS[case]
+    before = sql("SELECT * FROM contact")
+    output = sync(text, status=1)
+    for message in messages:
+        assert message in output
+    assert f"{len(messages)} bad rows; nothing was changed" in output
+    assert sql("SELECT * FROM contact") == before
+
+
+def test_values_of_json_must_be_text(sync):
+    text = json.dumps(
+        [{"userName": "a", "name": ["x"]}, {"userName": "b", "name": True}, {"userName": "c", "name": "\ud800"}]
+    )
+    output = sync(text, name="users.json", status=1)
+    assert output.count("name: Must be text.") == 2
+    assert "an unpaired surrogate" in output
+
+
+def test_a_queue_has_no_user_attributes(sync):
+    output = sync("name,firstName\nSales,Joe\n", kind="Queue", status=1)
+    assert "line 2, firstName: A Queue has none." in output
+
+
+def test_many_bad_rows_are_summed_up(sync):
+    output = sync("userName,name\n" + ",x\n" * 30, status=1)
+    assert output.count("A User needs one.") == 20
+    assert "… and 10 more bad rows" in output
+
+
+def test_rejects_takes_the_bad_rows_and_applies_the_good_ones(sync, agent, user, tmp_path):
+    file = f"userName,name,phoneNumber\nanna,Anna,1\njoej,{LONG},=1\n,Ben,2\n"
+    output = sync(file, "--rejects", str(tmp_path / "bad.csv"), status=2)
+    assert output.endswith("User: 1 added, 0 changed, 0 removed, 0 unchanged, 2 rejected\n")
+    # A bad row does not remove the contact that it names.
+    assert agent.names(type="User") == ["Anna", "Joe Johnson"]
+    written = (tmp_path / "bad.csv").read_text(encoding="utf-8").splitlines()
+    assert written[0].startswith("line,reason,id,name")
+    assert written[1].startswith("3,name: Must not be longer")
+    assert "'=1" in written[1]
+    assert written[2].startswith("4,userName: A User needs one.,,Ben")
+
+
+def test_rejected_rows_come_back_when_they_are_mended(sync, agent, tmp_path):
+    sync("userName,name\nanna,Anna\n,Ben\n", "--rejects", str(tmp_path / "bad.csv"), status=2)
+    mended = (tmp_path / "bad.csv").read_text(encoding="utf-8").replace("Ben,,,,", "Ben,,,ben,")
+    sync(mended, "--ignore-extra", "--no-delete")
+    assert agent.names() == ["Anna", "Ben"]
+
+
+MANY = "userName,name\n" + "".join(f"u{n},Name {n}\n" for n in range(100))
+
+
+def without(count):
+    return "\n".join(MANY.splitlines()[: 101 - count]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("missing", "options", "removed"),
+    [
+        (10, [], 10),
+        (11, [], None),
+        (100, [], None),
+        (11, ["--max-delete", "11"], 11),
+        (11, ["--max-delete", "10"], None),
+        (11, ["--max-delete", "11%"], 11),
+        (1, ["--max-delete", "0"], None),
+        (100, ["--max-delete", "100%"], 100),
+        (100, ["--no-delete"], 0),
+    ],
+)
+def test_a_sync_removes_no_more_than_it_may(missing, options, removed, sync, sql):
+    sync(MANY)
+    output = sync(without(missing), *options, status=1 if removed is None else 0)
+    if removed is None:
+        assert f"the file lacks {missing} of the 100 Users" in output
+        assert "nothing was changed" in output
+    assert sql("SELECT count(*) FROM contact") == [(100 - (removed or 0),)]
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "-1%", "101%", "nan%", "inf%", "", "%", "1.5"])
+def test_max_delete_is_a_number_or_a_percentage(value, sync):
+    assert "neither a number" in sync(MANY, "--max-delete", value, status=2)
+
+
+def test_a_dry_run_changes_nothing(sync, sql):
+    sync(MANY)
+    before = sql("SELECT * FROM contact")
+    output = sync(without(5) + "new,New\nu0,Other\n".replace("u0,Other\n", ""), "--dry-run")
+    assert output == "User: 1 added, 0 changed, 5 removed, 95 unchanged, 0 rejected (dry run: nothing was changed)\n"
+    assert sql("SELECT * FROM contact") == before
+
+
+def test_rows_of_other_types_are_skipped(sync, agent):
+    text = "type,userName,name\nuser,anna,Anna\nQueue,,Sales\nCustom,,Some\n"
+    assert sync(text) == "User: 1 added, 0 changed, 0 removed, 0 unchanged, 0 rejected, 2 skipped\n"
+    assert agent.names() == ["Anna"]
+
+
+def test_keys_are_compared_ignoring_case_in_all_scripts(sync, agent):
+    sync("name\nЖУК\nSTRASSE\n", kind="Queue")
+    assert (
+        sync("name\nжук\nStraße\n", kind="Queue") == "Queue: 0 added, 2 changed, 0 removed, 0 unchanged, 0 rejected\n"
+    )
+    assert sorted(agent.names()) == ["Straße", "жук"]
+
+
+def test_the_search_index_follows(sync, sql):
+    sync(MANY)
+    sync(MANY.replace("Name 1", "Nome 1"))
+    sync(without(10))
+    sql("INSERT INTO contact_search (contact_search, rank) VALUES ('integrity-check', 1)")
+    assert sql("SELECT users FROM directory") == [(90,)]
+
+
+def test_formulas_stay_data(sync, agent):
+    names = ["'=1+1", "'@x", "'+49", "'-1", "''=x", "'quoted'"]
+    sync("userName,name\n" + "".join(f"u{n},{name}\n" for n, name in enumerate(names)))
+    expected = ["=1+1", "@x", "+49", "-1", "'=x", "'quoted'"]
+    assert [contact["name"] for contact in contacts(agent, sortBy="userName")] == expected
+
+
+def test_the_types_are_read_ignoring_case_and_others_are_refused(flask):
+    assert flask("sync", "user", file=USERS).startswith("User: 2 added")
+    assert "'custom' is not one of" in flask("sync", "custom", file=USERS, status=2)
+
+
+def test_a_missing_file_is_one_clear_line(flask, tmp_path):
+    output = flask("sync", "User", str(tmp_path / "none.csv"), status=2)
+    assert "No such file or directory" in output
+
+
+def test_the_rejects_file_is_private(sync, tmp_path):
+    sync("userName,name\n,Ben\n", "--rejects", str(tmp_path / "bad.csv"), status=2)
+    assert os.stat(tmp_path / "bad.csv").st_mode & 0o077 == 0

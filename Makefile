@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 
 # Who may name a role when the service is run from here: this machine.
-export CONTACTS_TRUSTED_PROXIES ?= 127.0.0.1,::1
+run demo: export CONTACTS_TRUSTED_PROXIES ?= 127.0.0.1,::1
 
 .PHONY: run demo test load lint clean
 

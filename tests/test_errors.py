@@ -248,6 +248,7 @@ def test_unknown_attribute_lists_the_known(admin):
 def test_every_wrong_attribute_is_named_at_once(admin):
     response = admin.post("/contacts", json={"phoneNumber": 5, "userName": "x", "colour": "red"})
     assert set(response.json["errors"]) == {"name", "phoneNumber", "userName", "colour"}
+    assert response.json["statusCode"] == 1
 
 
 def nested(depth, opening="[", inside="", closing="]"):

@@ -431,6 +431,14 @@ class Wire:
 THREADS, WRITES = 8, 20
 
 
+@pytest.fixture(scope="module")
+def port(tmp_path_factory):
+    """The port of a gunicorn that the tests of races share."""
+    running = Service(tmp_path_factory.mktemp("writing") / "contacts.db")
+    yield running.port
+    running.stop()
+
+
 def test_many_writers_at_once_lose_nothing(service):
     """Each thread makes, changes and removes contacts of its own, and all change one that they share."""
     with Wire(service.port) as wire:
@@ -469,23 +477,24 @@ def test_many_writers_at_once_lose_nothing(service):
     assert answer["totalCount"] == len(found) + 1
 
 
-def test_of_two_writers_who_know_the_same_state_one_wins(service):
-    with Wire(service.port) as one, Wire(service.port) as other:
-        _, answer, tag = one("POST", "/contacts", {"name": "Start"})
-        url = f"/contacts/{answer['contact']['id']}"
-        for turn in range(20):
+@pytest.mark.parametrize("methods", [("PUT", "PUT"), ("PUT", "DELETE"), ("DELETE", "DELETE")], ids="-".join)
+def test_of_two_writers_who_know_the_same_state_one_wins(methods, port):
+    with Wire(port) as one, Wire(port) as other, ThreadPoolExecutor(2) as pool:
+        for _ in range(20):
+            _, answer, tag = one("POST", "/contacts", {"name": "Start"})
+            url = f"/contacts/{answer['contact']['id']}"
             barrier = threading.Barrier(2)
 
-            def change(wire, name, tag=tag, barrier=barrier):
+            def change(wire, method, name, url=url, tag=tag, barrier=barrier):
                 barrier.wait()
-                return wire("PUT", url, {"name": name}, **{"If-Match": tag})
+                return method, wire(method, url, {"name": name} if method == "PUT" else None, **{"If-Match": tag})
 
-            with ThreadPoolExecutor(2) as pool:
-                answers = list(pool.map(change, (one, other), (f"one {turn}", f"other {turn}")))
-            assert sorted(status for status, _, _ in answers) == [200, 412]
-            (winner,) = [answer for answer in answers if answer[0] == 200]
-            _, read, tag = one("GET", url)
-            assert (read, tag) == winner[1:]
+            answers = list(pool.map(change, (one, other), methods, ("one", "other")))
+            assert sum(status == 200 for _, (status, _, _) in answers) == 1
+            assert {status for _, (status, _, _) in answers} <= {200, 404, 412}
+            ((method, won),) = [(method, answer) for method, answer in answers if answer[0] == 200]
+            status, read, tag = one("GET", url)
+            assert (status, read, tag) == won if method == "PUT" else status == 404
 
 
 def workers(pid):

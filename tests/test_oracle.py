@@ -9,8 +9,8 @@ from conftest import add
 
 from contacts.database import db
 
-CONTACTS = 200
-QUERIES = 300
+CONTACTS = 150
+QUERIES = 250
 
 ATTRIBUTES = ("id", "name", "type", "phoneNumber", "userName", "firstName", "lastName", "employeeId")
 NAMES = ("name", "userName", "firstName", "lastName")

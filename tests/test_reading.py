@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from itertools import islice
 from unicodedata import normalize
 
 import pytest
@@ -495,6 +496,7 @@ class TestSearch(Readers):
         custom("😀 Team_B"),
         custom('AND "NEAR(x)" name:y ^up *z -w', "#7"),
         custom("C++ / C#"),
+        custom("wxyz xyzw", "8989-9898"),
     ]
     FTS = 'AND "NEAR(x)" name:y ^up *z -w'
     DUBOIS, MUELLER, SMITH, STREET = "Hélène Dubois", "Anna Müller", "Joe Smith", "Straße (Süd)"
@@ -541,6 +543,9 @@ class TestSearch(Readers):
             ("철", set()),
             ("😀", {"😀 Team_B"}),
             ("eam_b", {"😀 Team_B"}),
+            ("xyz", {"wxyz xyzw"}),
+            ("wxyzw", set()),
+            ("xyz wxyzw", set()),
         ],
     )
     def test_every_word_occurs_in_a_name(self, agent, q, names):
@@ -594,6 +599,8 @@ class TestSearch(Readers):
             ("1234 567", {DUBOIS}),
             ("567", {DUBOIS}),
             ("67", set()),
+            ("89898", set()),
+            ("98-99", {"wxyz xyzw"}),
             ("49", {DUBOIS}),
             ("+4", {DUBOIS}),
             ("9", set()),
@@ -666,6 +673,16 @@ class TestLength:
         fill(custom("a" * 255, "1" * 64))
         assert agent.names(filterName=PATTERNS, filterParameters="*a" * 100 + "*b") == []
         assert agent.names(filterName=PATTERNS, filterParameters="*a" * 100 + "*") == ["a" * 255]
+
+    @pytest.mark.parametrize(
+        "query", ["q={}", "name={}", "phoneNumber={}", f"filterName={PATTERNS}&filterParameters={{}}"]
+    )
+    def test_longer_than_any_value_finds_nothing_or_is_refused(self, app, agent, query):
+        fill(custom("a" * 255, "1" * 64))
+        for text in ("a" * 60_000, "1" * 60_000):
+            response = agent.get(f"/contacts?{query.format(text)}")
+            assert (response.status_code, response.json["statusCode"]) in {(200, 0), (422, 10)}
+            assert not response.json.get("totalCount")
 
     def test_takes_a_long_word(self, app, agent):
         name = "".join(chr(0x4E00 + number) for number in range(255))
@@ -1104,10 +1121,11 @@ class TestLongListAndWrites:
         """MANY, as the API shows them, in order."""
         return by_name(fill(*MANY))
 
-    def test_is_as_it_was_when_it_began(self, many, app, admin, sql):
+    @pytest.mark.parametrize("read", [0, 1, 2, 3])
+    def test_is_as_it_was_when_it_began(self, many, app, admin, sql, read):
         response = app.test_client().get("/contacts", headers=AGENT)
         blocks = response.iter_encoded()
-        start = next(blocks) + next(blocks)
+        start = b"".join(islice(blocks, read))
         admin.create("Müller 99999")
         admin.delete(f"/contacts/{many[-1]['id']}")
         admin.put(f"/contacts/{many[-2]['id']}", json={"name": "Aaa"})

@@ -52,23 +52,31 @@ def test_matrix(role, place, method, expected, request, custom, queue, user, sql
         assert (sql("SELECT json FROM contact") != before) is changed
 
 
-@pytest.mark.parametrize(
-    ("spelling", "read", "write"),
-    [
-        *[(admin, 200, 201) for admin in ("Contact Center Admin", "contact center admin", "CONTACT CENTER ADMIN")],
-        *[(admin, 200, 201) for admin in ("ROLE_ADMIN", "role_admin", "Role_Admin", "  ROLE_ADMIN ")],
-        *[(agent, 200, 403) for agent in ("Agent", "agent", "AGENT", "ROLE_AGENT", "role_agent", " Agent\t")],
-        *[(other, 401, 401) for other in ("", " ", "Admin", "Agents", "ContactCenterAdmin", "Contact  Center Admin")],
-        *[(other, 401, 401) for other in ("ROLE_ROOT", "Contact Center Admin, Agent", "Agent;ROLE_ADMIN", "*", "null")],
-        *[
-            (other, 401, 401)
-            for other in ("Agent, Agent", "'ROLE_ADMIN'", "R\xf4le_Admin", "\u0430gent".encode().decode("latin-1"))
-        ],
+SPELLINGS = {
+    (200, 201): [
+        "Contact Center Admin",
+        "contact center admin",
+        "ROLE_ADMIN",
+        "role_admin",
+        "Role_Admin",
+        " ROLE_ADMIN ",
     ],
-)
-def test_role_is_read_in_its_spellings_only(spelling, read, write, nobody):
-    assert nobody.get("/contacts", headers={"X-Role": spelling}).status_code == read
-    assert nobody.post("/contacts", json={"name": "New"}, headers={"X-Role": spelling}).status_code == write
+    (200, 403): ["Agent", "agent", "AGENT", "ROLE_AGENT", "role_agent", " Agent\t"],
+    (401, 401): [
+        *("", " ", "Admin", "Agents", "ContactCenterAdmin", "Contact  Center Admin", "ROLE_ROOT", "*", "null"),
+        *("Contact Center Admin, Agent", "Agent;ROLE_ADMIN", "Agent, Agent", "'ROLE_ADMIN'", "R\xf4le_Admin"),
+        "\u0430gent".encode().decode("latin-1"),  # with a Cyrillic letter
+    ],
+}
+
+
+def test_role_is_read_in_its_spellings_only(nobody, subtests):
+    for (read, write), spellings in SPELLINGS.items():
+        for spelling in spellings:
+            with subtests.test(spelling):
+                headers = {"X-Role": spelling}
+                assert nobody.get("/contacts", headers=headers).status_code == read
+                assert nobody.post("/contacts", json={"name": "New"}, headers=headers).status_code == write
 
 
 @pytest.mark.parametrize("roles", [("Agent", "ROLE_ADMIN"), ("ROLE_ADMIN", "Agent"), ("ROLE_ADMIN", "ROLE_ADMIN")])
@@ -87,52 +95,35 @@ def build(path):
     db.close()
 
 
-@pytest.mark.parametrize(
-    ("trusted", "peer", "believed"),
-    [
-        ("", "127.0.0.1", False),
-        ("", "::1", False),
-        ("", "::ffff:127.0.0.1", False),
-        ("", "", False),
-        ("127.0.0.1", "127.0.0.1", True),
-        ("127.0.0.1", "127.0.0.2", False),
-        ("127.0.0.1", "::ffff:127.0.0.1", True),
-        ("127.0.0.1", "::ffff:127.0.0.2", False),
-        ("127.0.0.1", "::1", False),
-        ("127.0.0.1", "::127.0.0.1", False),
-        ("127.0.0.1", "", False),
-        ("127.0.0.1", "localhost", False),
-        ("127.0.0.1", "127.0.0.1, 10.0.0.1", False),
-        ("::1", "::1", True),
-        ("::1", "0:0:0:0:0:0:0:1", True),
-        ("::1", "127.0.0.1", False),
-        ("10.0.0.0/8", "10.255.0.1", True),
-        ("10.0.0.0/8", "11.0.0.1", False),
-        ("10.0.0.0/8", "::ffff:10.1.2.3", True),
-        ("10.0.0.0/8", "::ffff:11.1.2.3", False),
-        ("0.0.0.0/0", "203.0.113.9", True),
-        ("0.0.0.0/0", "2001:db8::1", False),
-        ("0.0.0.0/0", "", False),
-        ("2001:DB8::/32", "2001:db8:1::5", True),
-        ("2001:db8::/32", "2001:db9::5", False),
-        ("fe80::/10", "fe80::1%eth0", True),
-        ("::ffff:10.0.0.5", "::ffff:10.0.0.5", True),
-        ("::ffff:10.0.0.5", "::ffff:10.0.0.6", False),
-        ("unix", "", True),
-        ("UNIX", "", True),
-        ("unix", "127.0.0.1", False),
-        ("unix", "unix", False),
-        ("10.0.0.5, 192.168.0.0/16,unix", "10.0.0.5", True),
-        ("10.0.0.5, 192.168.0.0/16,unix", "192.168.7.7", True),
-        ("10.0.0.5, 192.168.0.0/16,unix", "", True),
-        ("10.0.0.5, 192.168.0.0/16,unix", "10.0.0.6", False),
-    ],
-)
-def test_role_is_believed_from_trusted_peers_only(trusted, peer, believed, build):
+# The setting, peers that it names, and others.
+PEERS = [
+    ("", [], ["127.0.0.1", "::1", "::ffff:127.0.0.1", ""]),
+    (
+        "127.0.0.1",
+        ["127.0.0.1", "::ffff:127.0.0.1"],
+        ["127.0.0.2", "::ffff:127.0.0.2", "::1", "::127.0.0.1", "", "localhost", "127.0.0.1, 10.0.0.1"],
+    ),
+    ("::1", ["::1", "0:0:0:0:0:0:0:1"], ["127.0.0.1"]),
+    ("10.0.0.0/8", ["10.255.0.1", "::ffff:10.1.2.3"], ["11.0.0.1", "::ffff:11.1.2.3"]),
+    ("0.0.0.0/0", ["203.0.113.9"], ["2001:db8::1", ""]),
+    ("2001:DB8::/32", ["2001:db8:1::5"], []),
+    ("2001:db8::/32", [], ["2001:db9::5"]),
+    ("fe80::/10", ["fe80::1%eth0"], []),
+    ("::ffff:10.0.0.5", ["::ffff:10.0.0.5"], ["::ffff:10.0.0.6"]),
+    ("unix", [""], ["127.0.0.1", "unix"]),
+    ("UNIX", [""], []),
+    ("10.0.0.5, 192.168.0.0/16,unix", ["10.0.0.5", "192.168.7.7", ""], ["10.0.0.6"]),
+]
+
+
+@pytest.mark.parametrize(("trusted", "believed", "ignored"), PEERS, ids=[trusted for trusted, _, _ in PEERS])
+def test_role_is_believed_from_trusted_peers_only(trusted, believed, ignored, build):
     client = Client(build(TRUSTED_PROXIES=trusted), ADMIN)
-    response = client.get("/contacts", environ_base={"REMOTE_ADDR": peer})
-    assert response.status_code == (200 if believed else 401)
-    if not believed:
+    for peer in believed:
+        assert client.get("/contacts", environ_base={"REMOTE_ADDR": peer}).status_code == 200, peer
+    for peer in ignored:
+        response = client.get("/contacts", environ_base={"REMOTE_ADDR": peer})
+        assert response.status_code == 401, peer
         assert "CONTACTS_TRUSTED_PROXIES" in response.json["statusMessage"]
         assert (peer or "unix") in response.json["statusMessage"]
 
@@ -144,10 +135,11 @@ def test_default_trusts_nobody(build):
             assert client.open(method, "/contacts", environ_base={"REMOTE_ADDR": peer}).status_code == 401
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Client-IP", "X-Forwarded-Host"])
-def test_no_header_makes_a_peer_trusted(header, admin):
-    headers = {header: "for=127.0.0.1" if header == "Forwarded" else "127.0.0.1"}
-    assert admin.get("/contacts", headers=headers, environ_base={"REMOTE_ADDR": "10.0.0.9"}).status_code == 401
+def test_no_header_makes_a_peer_trusted(admin):
+    for header in ("X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Client-IP", "X-Forwarded-Host"):
+        headers = {header: "for=127.0.0.1" if header == "Forwarded" else "127.0.0.1"}
+        response = admin.get("/contacts", headers=headers, environ_base={"REMOTE_ADDR": "10.0.0.9"})
+        assert response.status_code == 401, header
 
 
 def test_role_header_may_have_another_name(build):
@@ -171,71 +163,73 @@ def test_401_says_how_to_do_it_right(headers, nobody):
 JSON = {"content_type": "application/json"}
 
 
-@pytest.mark.parametrize(
-    ("method", "url", "request_", "status"),
-    [
-        ("GET", "/contacts?colour=red", {}, 422),
-        ("GET", "/contacts?limit=none", {}, 422),
-        ("GET", f"/contacts/{UNKNOWN}", {}, 404),
-        ("GET", "/contacts/no/such/path", {}, 404),
-        ("GET", "/contacts/", {}, 404),
-        ("HEAD", f"/contacts/{UNKNOWN}", {}, 404),
-        ("OPTIONS", "/contacts/no/such/path", {}, 404),
-        ("PATCH", "/contacts", {"data": "{", **JSON}, 405),
-        ("GET", "/contacts&type=User", {}, 308),
-        ("POST", "/contacts", {"data": "{", **JSON}, None),
-        ("POST", "/contacts", {"data": "x", "content_type": "text/plain"}, None),
-        ("POST", "/contacts", {"data": "x" * 100_000, **JSON}, None),
-        ("POST", "/contacts", {"json": {}}, None),
-        ("POST", "/contacts?colour=red", {"json": {"name": "New"}}, None),
-        ("POST", f"/contacts/{UNKNOWN}", {"json": {"name": "New"}}, None),
-        ("POST", "/contacts/no/such/path", {"json": {"name": "New"}}, None),
-        ("PUT", f"/contacts/{UNKNOWN}", {"json": {"name": "New"}}, None),
-        ("PUT", f"/contacts/{UNKNOWN}", {"json": {"name": "New"}, "headers": {"If-Match": '"x"'}}, None),
-        ("PUT", "/contacts", {"json": {"id": 5}}, None),
-        ("PUT", "/contacts/no/such/path", {}, None),
-        ("DELETE", "/contacts", {}, None),
-        ("DELETE", f"/contacts/{UNKNOWN}?colour=red", {}, None),
-    ],
-)
-def test_role_is_checked_first(method, url, request_, status, nobody, agent):
-    """`status`: what an Agent gets; None where the role does not suffice."""
-    assert nobody.open(method, url, **request_).status_code == 401
-    response = agent.open(method, url, **request_)
-    assert response.status_code == (status or 403)
-    if status is None:
-        assert response.json["statusCode"] == 5
+# Requests with something wrong, and what an Agent gets; None where the role does not suffice.
+WRONG = [
+    ("GET", "/contacts?colour=red", {}, 422),
+    ("GET", "/contacts?limit=none", {}, 422),
+    ("GET", f"/contacts/{UNKNOWN}", {}, 404),
+    ("GET", "/contacts/no/such/path", {}, 404),
+    ("GET", "/contacts/", {}, 404),
+    ("HEAD", f"/contacts/{UNKNOWN}", {}, 404),
+    ("OPTIONS", "/contacts/no/such/path", {}, 404),
+    ("PATCH", "/contacts", {"data": "{", **JSON}, 405),
+    ("GET", "/contacts&type=User", {}, 308),
+    ("POST", "/contacts", {"data": "{", **JSON}, None),
+    ("POST", "/contacts", {"data": "x", "content_type": "text/plain"}, None),
+    ("POST", "/contacts", {"data": "x" * 100_000, **JSON}, None),
+    ("POST", "/contacts", {"json": {}}, None),
+    ("POST", "/contacts?colour=red", {"json": {"name": "New"}}, None),
+    ("POST", f"/contacts/{UNKNOWN}", {"json": {"name": "New"}}, None),
+    ("POST", "/contacts/no/such/path", {"json": {"name": "New"}}, None),
+    ("PUT", f"/contacts/{UNKNOWN}", {"json": {"name": "New"}}, None),
+    ("PUT", f"/contacts/{UNKNOWN}", {"json": {"name": "New"}, "headers": {"If-Match": '"x"'}}, None),
+    ("PUT", "/contacts", {"json": {"id": 5}}, None),
+    ("PUT", "/contacts/no/such/path", {}, None),
+    ("DELETE", "/contacts", {}, None),
+    ("DELETE", f"/contacts/{UNKNOWN}?colour=red", {}, None),
+]
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        *(
-            "/%63ontacts",
-            "/contacts%3Fname=x",
-            "//contacts",
-            "/./contacts",
-            "/x/../contacts",
-            "/CONTACTS",
-            "/contacts/",
-        ),
-        *(
-            "/contacts//",
-            "/contacts;x",
-            "/contacts%00",
-            "/contacts%20",
-            "/contacts&",
-            "/contacts%2F{id}",
-            "/contacts//{id}",
-        ),
-        *("/contacts/%2e/{id}", "/contacts?X-Role=ROLE_ADMIN", "/contacts#x", "http://other/contacts"),
-    ],
-)
-def test_no_other_path_leads_past_the_role(url, nobody, custom):
-    for method in ("GET", "DELETE"):
-        response = nobody.open(method, url.replace("{id}", custom["id"]))
-        assert response.status_code in {308, 401, 404}
-        assert custom["name"] not in response.text
+def test_role_is_checked_first(nobody, agent, subtests):
+    for method, url, request, status in WRONG:
+        with subtests.test(f"{method} {url}"):
+            assert nobody.open(method, url, **request).status_code == 401
+            response = agent.open(method, url, **request)
+            assert response.status_code == (status or 403)
+            if status is None:
+                assert response.json["statusCode"] == 5
+
+
+SIDE_DOORS = [
+    *(
+        "/%63ontacts",
+        "/contacts%3Fname=x",
+        "//contacts",
+        "/./contacts",
+        "/x/../contacts",
+        "/CONTACTS",
+        "/contacts/",
+    ),
+    *(
+        "/contacts//",
+        "/contacts;x",
+        "/contacts%00",
+        "/contacts%20",
+        "/contacts&",
+        "/contacts%2F{id}",
+        "/contacts//{id}",
+    ),
+    *("/contacts/%2e/{id}", "/contacts?X-Role=ROLE_ADMIN", "/contacts#x", "http://other/contacts"),
+]
+
+
+def test_no_other_path_leads_past_the_role(nobody, custom, subtests):
+    for url in SIDE_DOORS:
+        with subtests.test(url):
+            for method in ("GET", "DELETE"):
+                response = nobody.open(method, url.replace("{id}", custom["id"]))
+                assert response.status_code in {308, 401, 404}
+                assert custom["name"] not in response.text
 
 
 def test_role_is_checked_behind_a_prefix(build):
@@ -287,45 +281,45 @@ def test_token_decides_alone(role, write, header, nobody, token):
         assert nobody.post("/contacts", json={"name": "New"}, **request).status_code == write
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda made: "Bearer",
-        lambda made: "Bearer ",
-        lambda made: "Bearer wrong",
-        lambda made: f"Bearer {made[:-1]}",
-        lambda made: f"Bearer {made[1:]}",
-        lambda made: f"Bearer {made}x",
-        lambda made: f"Bearer {made.swapcase()}",
-        lambda made: f"Bearer {made} {made}",
-        lambda made: f"Bearer {made}, Bearer {made}",
-        lambda made: f'Bearer "{made}"',
-        lambda made: f"Bearer {sha256(made.encode()).hexdigest()}",
-        lambda made: "Bearer desk",
-        lambda made: "Bearer %",
-        lambda made: "Bearer \xe9\xff",
-        lambda made: "Bearer ' OR 1=1 --",
-        lambda made: "Bearer " + "x" * 5000,
-    ],
-)
-def test_bad_token_is_401_whatever_the_header_says(spoil, admin, token):
-    headers = {"Authorization": spoil(make(token, "Contact Center Admin"))}
-    response = admin.get("/contacts", headers=headers)
-    assert (response.status_code, response.json["statusCode"]) == (401, 20)
-    assert "token" in response.json["statusMessage"]
-    assert response.headers["WWW-Authenticate"].startswith("Bearer ")
+def test_bad_token_is_401_whatever_the_header_says(admin, token, subtests):
+    made = make(token, "Contact Center Admin")
+    for authorization in (
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        f"Bearer {made[:-1]}",
+        f"Bearer {made[1:]}",
+        f"Bearer {made}x",
+        f"Bearer {made.swapcase()}",
+        f"Bearer {made} {made}",
+        f"Bearer {made}, Bearer {made}",
+        f'Bearer "{made}"',
+        f"Bearer {sha256(made.encode()).hexdigest()}",
+        "Bearer desk",
+        "Bearer %",
+        "Bearer \xe9\xff",
+        "Bearer ' OR 1=1 --",
+        "Bearer " + "x" * 5000,
+    ):
+        with subtests.test(authorization[:20]):
+            response = admin.get("/contacts", headers={"Authorization": authorization})
+            assert (response.status_code, response.json["statusCode"]) == (401, 20)
+            assert "token" in response.json["statusMessage"]
+            assert response.headers["WWW-Authenticate"].startswith("Bearer ")
 
 
-@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer ", " Bearer"])
-def test_scheme_is_read_ignoring_case_and_blanks(scheme, nobody, token):
-    assert nobody.get("/contacts", headers=bearer(make(token, "Agent"), scheme)).status_code == 200
+def test_scheme_is_read_ignoring_case_and_blanks(nobody, token):
+    made = make(token, "Agent")
+    for scheme in ("bearer", "BEARER", "Bearer ", " Bearer"):
+        assert nobody.get("/contacts", headers=bearer(made, scheme)).status_code == 200, scheme
 
 
-@pytest.mark.parametrize("scheme", ["Basic", "Digest", "Token", "Bearer2", ""])
-def test_other_schemes_are_no_tokens(scheme, admin, nobody, token):
-    headers = bearer(make(token, "Contact Center Admin"), scheme)
-    assert nobody.get("/contacts", headers=headers).status_code == 401
-    assert admin.post("/contacts", json={"name": "New"}, headers=headers).status_code == 201
+def test_other_schemes_are_no_tokens(admin, nobody, token):
+    made = make(token, "Contact Center Admin")
+    for scheme in ("Basic", "Digest", "Token", "Bearer2", ""):
+        headers = bearer(made, scheme)
+        assert nobody.get("/contacts", headers=headers).status_code == 401, scheme
+        assert admin.post("/contacts", json={"name": "New"}, headers=headers).status_code == 201, scheme
 
 
 def test_tokens_are_listed_without_the_token(token):

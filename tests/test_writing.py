@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from unicodedata import normalize
@@ -12,6 +13,8 @@ from unicodedata import normalize
 import pytest
 from conftest import ADMIN, AGENT, Service, add
 from test_errors import CASES, send  # noqa: F401  (send is a fixture)
+
+from contacts.database import db
 
 LONGEST = {"name": 255, "phoneNumber": 64}
 
@@ -406,6 +409,29 @@ def test_change_of_another_process_is_seen_at_once(admin, custom, sql):
     assert all(now != then for now, then in zip(tags(admin, custom), before, strict=True))
     stale = admin.put(f"/contacts/{custom['id']}", json={"name": "New"}, headers={"If-Match": before[1]})
     assert stale.status_code == 412
+
+
+@both_ways
+@pytest.mark.parametrize(("method", "body"), [("PUT", {"json": {"name": "New"}}), ("DELETE", {})])
+def test_no_write_comes_between_the_look_and_the_change(method, body, send_to, admin, custom, path):
+    """Another program tries to write at the moment when the contact has been read and is about to be changed."""
+    other = sqlite3.connect(path, isolation_level=None, timeout=0)
+    attempts = set()
+
+    def interfere(statement):
+        if statement.startswith(("UPDATE contact", "DELETE FROM contact")):
+            try:
+                other.execute("UPDATE contact SET phone_number = '7', phone_key = '7'")
+                attempts.add("came between")
+            except sqlite3.OperationalError as error:
+                attempts.add(str(error))
+
+    _, tag = tags(admin, custom)
+    db.connection().set_trace_callback(interfere)
+    assert send_to(admin, method, custom["id"], headers={"If-Match": tag}, **body).status_code == 200
+    db.connection().set_trace_callback(None)
+    other.close()
+    assert attempts == {"database is locked"}
 
 
 class Wire:

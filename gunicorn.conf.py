@@ -1,5 +1,10 @@
 """How gunicorn runs the service; override with GUNICORN_CMD_ARGS or on its command line."""
 
+import json
+import socket
+
+from gunicorn import util
+
 bind = "127.0.0.1:8000"
 wsgi_app = "wsgi:app"
 
@@ -12,3 +17,21 @@ threads = 4
 
 # A socket for an administration that this service does not use.
 control_socket_disable = True
+
+# The longest that gunicorn allows: some 240 ids in one filter.
+limit_request_line = 8190
+
+
+def write_error(sock: socket.socket, status_int: int, reason: str, mesg: str) -> None:
+    """Answer what gunicorn itself refuses (a URL too long, a broken header) in the one envelope of all errors."""
+    code = 4 if status_int >= 500 else 2
+    body = json.dumps({"statusCode": code, "statusMessage": mesg or reason}, separators=(",", ":"))
+    util.write_nonblock(
+        sock,
+        f"HTTP/1.1 {status_int} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}".encode("latin-1"),
+    )
+
+
+# Where gunicorn's workers look it up; there is no setting for it.
+util.write_error = write_error

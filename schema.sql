@@ -6,7 +6,7 @@
 --   * the *_key columns are the values folded by contacts/text.py (SQLite folds ASCII only), and serve
 --     filters and sorts; every index ends, as all indexes of SQLite do, in the row's number, and the id
 --     begins with that number, so that every index is also in the order of the id, the breaker of ties;
---   * contact_search finds the rows that hold three characters in a row, anywhere in search_text;
+--   * contact_search finds the rows that hold three or more characters in a row, anywhere in a word;
 --   * directory counts, so that neither the list's ETag nor its total needs to look at the contacts.
 
 CREATE TABLE IF NOT EXISTS contact (
@@ -32,9 +32,10 @@ CREATE TABLE IF NOT EXISTS contact (
     last_name_key TEXT,
     employee_id_key TEXT,
 
-    -- The words of all names without case and accents, each behind two marks (so that three
-    -- characters tell where a word starts), then the number: see contacts/text.py.
-    search_text TEXT NOT NULL,
+    -- The words of all names, and the number's letters and digits, without case and accents. Two marks
+    -- stand before each, so that three characters in a row also tell where it starts: contacts/text.py.
+    search_words TEXT NOT NULL,
+    search_number TEXT,
 
     json TEXT NOT NULL GENERATED ALWAYS AS (
         '{"id":"' || printf('%012x', seq) || salt
@@ -51,6 +52,7 @@ CREATE TABLE IF NOT EXISTS contact (
     CHECK ((type = 'User') = (user_name IS NOT NULL)),
     CHECK (type = 'User' OR coalesce(first_name, last_name, employee_id) IS NULL),
     CHECK ((phone_number IS NULL) = (phone_key IS NULL)),
+    CHECK ((phone_number IS NULL) = (search_number IS NULL)),
     CHECK ((user_name IS NULL) = (user_name_key IS NULL)),
     CHECK ((first_name IS NULL) = (first_name_key IS NULL)),
     CHECK ((last_name IS NULL) = (last_name_key IS NULL)),
@@ -74,10 +76,10 @@ CREATE INDEX IF NOT EXISTS contact_in_last_name_order ON contact (last_name_key)
 CREATE UNIQUE INDEX IF NOT EXISTS user_by_user_name ON contact (user_name_key);
 CREATE UNIQUE INDEX IF NOT EXISTS queue_by_name ON contact (name_key) WHERE type = 'Queue';
 
--- tokenize: case is folded already. detail and columnsize: only "which rows" is asked.
+-- tokenize: each three characters in a row; case is folded already. columnsize: nothing is ranked.
 CREATE VIRTUAL TABLE IF NOT EXISTS contact_search USING fts5 (
-    search_text, content = 'contact', content_rowid = 'seq',
-    tokenize = 'trigram case_sensitive 1', detail = none, columnsize = 0
+    search_words, search_number, content = 'contact', content_rowid = 'seq',
+    tokenize = 'trigram case_sensitive 1', columnsize = 0
 );
 
 -- One row. revision moves with every change of a contact and is the list's ETag. It moves by a random
@@ -97,7 +99,8 @@ CREATE TRIGGER IF NOT EXISTS contact_added AFTER INSERT ON contact BEGIN
         customs = customs + (new.type = 'Custom'),
         queues = queues + (new.type = 'Queue'),
         users = users + (new.type = 'User');
-    INSERT INTO contact_search (rowid, search_text) VALUES (new.seq, new.search_text);
+    INSERT INTO contact_search (rowid, search_words, search_number)
+    VALUES (new.seq, new.search_words, new.search_number);
 END;
 
 CREATE TRIGGER IF NOT EXISTS contact_changed AFTER UPDATE ON contact WHEN new.json <> old.json BEGIN
@@ -105,10 +108,11 @@ CREATE TRIGGER IF NOT EXISTS contact_changed AFTER UPDATE ON contact WHEN new.js
 END;
 
 CREATE TRIGGER IF NOT EXISTS contact_search_changed AFTER UPDATE ON contact
-WHEN new.search_text <> old.search_text BEGIN
-    INSERT INTO contact_search (contact_search, rowid, search_text)
-    VALUES ('delete', old.seq, old.search_text);
-    INSERT INTO contact_search (rowid, search_text) VALUES (new.seq, new.search_text);
+WHEN (new.search_words, new.search_number) IS NOT (old.search_words, old.search_number) BEGIN
+    INSERT INTO contact_search (contact_search, rowid, search_words, search_number)
+    VALUES ('delete', old.seq, old.search_words, old.search_number);
+    INSERT INTO contact_search (rowid, search_words, search_number)
+    VALUES (new.seq, new.search_words, new.search_number);
 END;
 
 CREATE TRIGGER IF NOT EXISTS contact_removed AFTER DELETE ON contact BEGIN
@@ -117,8 +121,8 @@ CREATE TRIGGER IF NOT EXISTS contact_removed AFTER DELETE ON contact BEGIN
         customs = customs - (old.type = 'Custom'),
         queues = queues - (old.type = 'Queue'),
         users = users - (old.type = 'User');
-    INSERT INTO contact_search (contact_search, rowid, search_text)
-    VALUES ('delete', old.seq, old.search_text);
+    INSERT INTO contact_search (contact_search, rowid, search_words, search_number)
+    VALUES ('delete', old.seq, old.search_words, old.search_number);
 END;
 
 CREATE TRIGGER IF NOT EXISTS contact_is_who_it_is BEFORE UPDATE OF seq, salt, type ON contact

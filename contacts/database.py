@@ -121,6 +121,9 @@ def inspect(path: Path) -> int:
     """
     if not path.exists() or path.stat().st_size == 0:
         return 0
+    with path.open("rb") as file:
+        if file.read(16) != b"SQLite format 3\0":  # SQLite takes a file of a few bytes for an empty one
+            raise sqlite3.DatabaseError("file is not a database")
     connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT)
     try:
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])

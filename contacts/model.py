@@ -7,7 +7,7 @@ from typing import NamedTuple
 import peewee
 
 from contacts.database import db
-from contacts.text import clean, fold, number_key, search_text
+from contacts.text import clean, fold, number_key, search_number, search_words
 
 TYPES = ("Custom", "Queue", "User")
 
@@ -55,7 +55,8 @@ class Contact(peewee.Model):
     first_name_key = peewee.TextField(null=True)
     last_name_key = peewee.TextField(null=True)
     employee_id_key = peewee.TextField(null=True)
-    search_text = peewee.TextField()
+    search_words = peewee.TextField()
+    search_number = peewee.TextField(null=True)
     json = peewee.TextField()
 
     class Meta:
@@ -78,7 +79,7 @@ class Token(peewee.Model):
 COLUMNS = (
     *("type", "name", "phone_number", "user_name", "first_name", "last_name", "employee_id"),
     *("name_key", "phone_key", "user_name_key", "first_name_key", "last_name_key", "employee_id_key"),
-    "search_text",
+    *("search_words", "search_number"),
 )
 SELECT = "SELECT CAST(json AS BLOB) FROM contact WHERE seq = ? AND id = ?"
 INSERT = f"INSERT INTO contact ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
@@ -96,7 +97,8 @@ def columns(contact: Mapping[str, str]) -> tuple[str | None, ...]:
         fold(name),
         number_key(number) if number else None,
         *[fold(value) if value else None for value in user],
-        search_text([name, *user[:3]], number),
+        search_words([name, *user[:3]]),
+        search_number(number) if number else None,
     )
 
 

@@ -1,26 +1,29 @@
 """The query language of GET /contacts, as SQL.
 
-The text of a statement depends only on the query's shape (which filters, which kinds of search terms,
-which sort), and is made once for each shape. Values are always bound parameters.
+The text of a statement depends only on the query's shape (which filters, how many search terms, which
+sort), and is made once for each shape. Values are always bound parameters.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
+from itertools import count
 from typing import Any, NamedTuple
 
 from contacts.database import db, own_connection
 from contacts.model import ATTRIBUTES, USER_ATTRIBUTES, row_number
-from contacts.text import MARK, fold, number_key, plain, trigrams
+from contacts.text import MARK, fold, number_key, plain
 
 # As many contacts are answered in one piece; more are streamed, in blocks of as many.
 BLOCK = 1000
 
+# As many rows are walked at most, in the order of the name, to find a page of a search's hits.
+WALK = 4000
+
 # The largest number that SQLite binds.
 MOST = 2**63 - 1
-
-NAMES = ("name_key", "user_name_key", "first_name_key", "last_name_key")
 
 
 class Query(NamedTuple):
@@ -47,8 +50,8 @@ class Shape(NamedTuple):
     """All that the text of a statement depends on."""
 
     filters: tuple[tuple[str, str], ...]  # attribute and key of FILTERS
-    match: bool  # the search index narrows the rows down
-    tests: tuple[str, ...]  # keys of TESTS
+    tests: tuple[tuple[str, bool], ...]  # key of TESTS, and whether the search index has decided it
+    searched: bool  # the search index finds the rows
     sort: str
     descending: bool
     fields: tuple[str, ...] | None
@@ -63,13 +66,11 @@ FILTERS = {
     "never": "0",
 }
 
-# What remains to be tested on the rows that the search index finds.
-NUMBER_PART = "substr(contact.search_text, instr(contact.search_text, char(3)))"
+# How a row is compared with a search term.
+NAMES = ("name_key", "user_name_key", "first_name_key", "last_name_key")
 TESTS = {
-    "word": "instr(contact.search_text, ?)",
-    "word or number": f"(instr(contact.search_text, ?) OR instr({NUMBER_PART}, ?))",
+    "word": "(instr(contact.search_words, ?) OR instr(contact.search_number, ?))",
     "pattern": f"({' OR '.join(f'{name} GLOB ?' for name in NAMES)} OR phone_key GLOB ?)",
-    "name pattern": f"({' OR '.join(f'{name} GLOB ?' for name in NAMES)})",
 }
 
 
@@ -78,24 +79,73 @@ def read(query: Query) -> Answer:
     shape, values = plan(query)
     limit = MOST if query.limit is None else query.limit
     page = (*values, min(limit, BLOCK), query.offset)
-    revision, total, contacts = db.execute_sql(page_sql(shape), page).fetchone()
+    if shape.searched:
+        revision, total, contacts = search(shape, page)
+    else:
+        revision, total, contacts = run(page_sql(shape), page)
     if min(limit, total - query.offset) > BLOCK:
         blocks = stream(shape, values, limit, query.offset)
         return Answer(int(next(blocks)), blocks)
     return Answer(revision, b'{"statusCode":0,"totalCount":%d,"contacts":[%b]}' % (total, contacts or b""))
 
 
-def stream(shape: "Shape", values: list[Any], limit: int, offset: int) -> Iterator[bytes]:
+def search(shape: Shape, page: tuple[Any, ...]) -> tuple[int, int, bytes | None]:
+    """Return the revision, the number of hits and a page of them; `page` is the values, limit and offset.
+
+    Where hits are dense, walking the contacts in their order meets a page of them at once; where they are
+    rare, finding all and sorting them is as quick. A walk that ends before the page is full was for nothing,
+    but it is a short one.
+    """
+    *values, limit, offset = page
+    with snapshot():
+        revision, size, total = run(head_sql(shape), values)
+        wanted = max(0, min(limit, total - offset))
+        if shape.sort == "name" and 2 * (offset + wanted) * size < total * min(total, WALK):
+            found, contacts = run(rows_sql(shape, "walk", True), page)
+            if found == wanted:
+                return revision, total, contacts
+        _, contacts = run(rows_sql(shape, "search", True), page)
+    return revision, total, contacts
+
+
+def run(statement: str, values: Sequence[Any]) -> Any:
+    """Return the one row of a statement."""
+    return db.execute_sql(*binding(statement, values)).fetchone()
+
+
+def binding(statement: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
+    """Return a statement with as many of the values as it has parameters: one that counts needs no limit."""
+    return statement, values[: parameters(statement)]
+
+
+@lru_cache(maxsize=4096)
+def parameters(statement: str) -> int:
+    """Return the highest number of a statement's parameters."""
+    return max(map(int, re.findall(r"\?(\d+)", statement)), default=0)
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """Let the statements of the block see one state of the directory."""
+    db.execute_sql("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute_sql("COMMIT")
+
+
+def stream(shape: Shape, values: list[Any], limit: int, offset: int) -> Iterator[bytes]:
     """Yield the directory's revision, then the list in blocks, in bounded memory.
 
     The snapshot lasts until the iterator is exhausted or closed.
     """
     with own_connection() as connection:
         connection.execute("BEGIN")
-        revision, total, _ = connection.execute(page_sql(shape), (*values, 0, 0)).fetchone()
+        revision, _, total = connection.execute(*binding(head_sql(shape), values)).fetchone()
         yield b"%d" % revision
         yield b'{"statusCode":0,"totalCount":%d,"contacts":[' % total
-        rows = connection.execute(rows_sql(shape), (*values, limit, offset))
+        statement = rows_sql(shape, "search" if shape.searched else "table", False)
+        rows = connection.execute(*binding(statement, (*values, limit, offset)))
         separator = b""
         while block := rows.fetchmany(BLOCK):
             yield separator + b",".join([row[0] for row in block])
@@ -109,7 +159,7 @@ def revision() -> int:
 
 
 def plan(query: Query) -> tuple[Shape, list[Any]]:
-    """Return the query's shape and the values to bind, in the order of the statement's parameters."""
+    """Return the query's shape and the values to bind, in the order of fragments()."""
     filters: list[tuple[str, str]] = []
     values: list[Any] = []
     for attribute, given in simplified(query.filters).items():
@@ -118,15 +168,14 @@ def plan(query: Query) -> tuple[Shape, list[Any]]:
         values += bound
     terms = [plan_word(word) for word in query.words] + [plan_pattern(pattern) for pattern in query.patterns]
     match = " AND ".join(dict.fromkeys(term.match for term in terms if term.match))
-    exact = all(term.exact for term in terms)
-    if match:
-        values.append(match)
-    tests = [] if exact else terms
-    values += [value for term in tests for value in term.values]
+    values.append(match)
+    values += [value for term in terms for value in term.values]
+    # A filter by anything but the type leaves few rows, quicker to test than to search for.
+    broad = all(attribute == "type" or kind == "present" for attribute, kind in filters)
     shape = Shape(
         tuple(filters),
-        bool(match),
-        tuple(term.test for term in tests),
+        tuple((term.test, term.exact) for term in terms),
+        bool(match) and broad,
         query.sort,
         query.descending,
         query.fields,
@@ -145,13 +194,13 @@ def simplified(filters: dict[str, list[str]]) -> dict[str, list[str]]:
 def plan_filter(attribute: str, given: list[str]) -> tuple[str, list[Any]]:
     """Return the key of FILTERS for an attribute and the values any of which may match, and what it binds.
 
-    A value matches as a whole, and in parts where it has commas.
+    A value matches as a whole, and in parts where it has commas. One without letters and digits is no number.
     """
     parts = [part.strip() for value in given if "," in value for part in value.split(",")]
     wanted = [*given, *filter(None, parts)]
     if attribute == "phoneNumber" and "*" in wanted:
         return "present", []
-    keys = list(dict.fromkeys(ATTRIBUTES[attribute].fold(value) for value in wanted))
+    keys = list(dict.fromkeys(filter(None, map(ATTRIBUTES[attribute].fold, wanted))))
     if attribute == "id":
         return "ids", [as_json([row_number(key) for key in keys]), as_json(keys)]
     if not keys:
@@ -162,18 +211,18 @@ def plan_filter(attribute: str, given: list[str]) -> tuple[str, list[Any]]:
 class Term(NamedTuple):
     """One search term."""
 
-    match: str  # for the search index: finds every contact that matches, and maybe more; "": all
+    match: str  # for the search index: finds every contact that matches; "": it cannot help
     exact: bool  # the search index finds just those
-    test: str  # key of TESTS: decides
-    values: list[str]  # what the test binds
+    test: str  # key of TESTS
+    values: Sequence[str | None]  # what the test binds
 
 
 def plan_word(word: str) -> Term:
     """Look for a word of q in the names, and for its letters and digits in the number."""
-    name, number = needle(plain(word)), needle(plain(number_key(word)))
-    if name == number or not number:
-        return Term(match_all(name), len(name) == 3, "word", [name])
-    return Term(f"({match_all(name)} OR {match_all(number)})", False, "word or number", [name, number])
+    name = needle(plain(word))
+    number = needle(plain(number_key(word))) or name
+    match = quoted(name) if name == number else f"(search_words : {quoted(name)} OR search_number : {quoted(number)})"
+    return Term(match, True, "word", [name, number])
 
 
 def needle(word: str) -> str:
@@ -181,29 +230,32 @@ def needle(word: str) -> str:
     return MARK * (3 - len(word)) + word if 0 < len(word) < 3 else word
 
 
-def match_all(text: str) -> str:
-    """Return the search index's query for all that text holds."""
-    return "(" + " AND ".join('"' + three.replace('"', '""') + '"' for three in trigrams(text)) + ")"
+def quoted(text: str) -> str:
+    """Return the search index's query for three or more characters in a row."""
+    return '"' + text.replace('"', '""') + '"'
 
 
 def plan_pattern(pattern: str) -> Term:
-    """Compare a whole name with the pattern, and the number with its letters and digits, when it has any."""
+    """Compare a whole name with the pattern, and the number with its letters and digits, when it has any.
+
+    The search index narrows the contacts down by the literal parts.
+    """
     parts = re.split(r"\*+", fold(pattern))
     name = "*".join(re.sub(r"[\[?]", r"[\g<0>]", part) for part in parts)
-    in_names = match_pieces([plain(part) for part in parts])
-    if not number_key(pattern):
-        return Term(in_names, False, "name pattern", [name] * len(NAMES))
-    number_parts = [number_key(part) for part in parts]
-    number = re.sub(r"\*+", "*", "*".join(number_parts))
-    in_numbers = match_pieces([plain(part) for part in number_parts])
-    either = " OR ".join(dict.fromkeys([in_names, in_numbers])) if in_names and in_numbers else ""
-    return Term(either and f"({either})", False, "pattern", [name] * len(NAMES) + [number])
+    match = matched("search_words", [plain(part) for part in parts])
+    number: str | None = None
+    if number_key(pattern):
+        number_parts = [number_key(part) for part in parts]
+        number = re.sub(r"\*+", "*", "*".join(number_parts))
+        in_number = matched("search_number", [plain(part) for part in number_parts])
+        match = f"({match} OR {in_number})" if match and in_number else ""
+    return Term(match, False, "pattern", [*[name] * len(NAMES), number])
 
 
-def match_pieces(parts: list[str]) -> str:
+def matched(column: str, parts: list[str]) -> str:
     """Return the search index's query for the literal parts of a pattern; "": it cannot help."""
-    found = [piece for index, part in enumerate(parts) for piece in pieces(part, index == 0)]
-    return f"({' AND '.join(map(match_all, found))})" if found else ""
+    found = [quoted(piece) for index, part in enumerate(parts) for piece in pieces(part, index == 0)]
+    return f"({' AND '.join(f'{column} : {piece}' for piece in found)})" if found else ""
 
 
 def pieces(part: str, first: bool) -> list[str]:
@@ -213,9 +265,8 @@ def pieces(part: str, first: bool) -> list[str]:
     """
     found = []
     for index, word in enumerate(part.split()):
-        starts = first or index > 0 or part[0].isspace()
+        starts = (first and index == 0) or index > 0 or part[0].isspace()
         found.append(MARK + MARK + word if starts else word)
-        first = False
     return [piece for piece in found if len(piece) >= 3]
 
 
@@ -224,56 +275,83 @@ def as_json(values: list[Any]) -> str:
     return json.dumps(values, ensure_ascii=False)
 
 
+class Fragments(NamedTuple):
+    """The conditions of a shape, their parameters numbered, so that each statement takes those it needs."""
+
+    filters: list[str]
+    match: str
+    tests: list[str]
+    limit: str
+
+
+def fragments(shape: Shape) -> Fragments:
+    """Return the conditions of a shape; the parameters are the filters', the match, the tests', limit and offset."""
+    numbers = count(1)
+
+    def number(sql: str) -> str:
+        return re.sub(r"\?", lambda _: f"?{next(numbers)}", sql)
+
+    return Fragments(
+        [number(FILTERS[kind].format(ATTRIBUTES[attribute].key)) for attribute, kind in shape.filters],
+        number("contact_search MATCH ?"),
+        [number(TESTS[test]) for test, _ in shape.tests],
+        number("LIMIT ? OFFSET ?"),
+    )
+
+
+def source_sql(shape: Shape, source: str) -> str:
+    """Return the FROM and WHERE clauses of the contacts that match, found in one of three ways.
+
+    table: by the filters' indexes, or all; search: by the search index; walk: among the first in their order.
+    """
+    parts = fragments(shape)
+    if source == "search":
+        undecided = [test for test, (_, exact) in zip(parts.tests, shape.tests, strict=True) if not exact]
+        # CROSS: the search index comes first, then the rows that it names.
+        return (
+            "FROM contact_search CROSS JOIN contact ON contact.seq = contact_search.rowid "
+            f"WHERE {' AND '.join([parts.match, *parts.filters, *undecided])}"
+        )
+    conditions = [*parts.filters, *parts.tests]
+    if source == "walk":
+        filters = f"WHERE {' AND '.join(parts.filters)}" if parts.filters else ""
+        comparison, beyond, direction = (">=", "''", "DESC") if shape.descending else ("<=", "x'ff'", "ASC")
+        last = f"SELECT name_key FROM contact {filters} ORDER BY name_key {direction} LIMIT 1 OFFSET {WALK}"
+        conditions.append(f"name_key {comparison} coalesce(({last}), {beyond})")
+    return "FROM contact" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+
+
 @lru_cache(maxsize=1024)
 def page_sql(shape: Shape) -> str:
-    """Return the statement that gives a whole Page; it ends in the parameters limit and offset."""
-    where = numbered(shape)
-    return (
-        f"SELECT revision, ({total_sql(shape)}), (SELECT CAST(group_concat(json) AS BLOB) FROM "
-        f"(SELECT {columns_sql(shape.fields)} AS json {where} ORDER BY {order_sql(shape)} "
-        f"LIMIT ?{parameters(where) + 1} OFFSET ?{parameters(where) + 2})) FROM directory"
-    )
+    """Return the statement that gives the revision, the total and a page of contacts."""
+    return f"SELECT revision, ({total_sql(shape)}), contacts FROM directory, ({rows_sql(shape, 'table', True)})"
 
 
 @lru_cache(maxsize=1024)
-def rows_sql(shape: Shape) -> str:
-    """Return the statement that gives the contacts row by row, with the parameters of page_sql."""
-    where = numbered(shape)
-    return (
-        f"SELECT CAST({columns_sql(shape.fields)} AS BLOB) {where} ORDER BY {order_sql(shape)} "
-        f"LIMIT ?{parameters(where) + 1} OFFSET ?{parameters(where) + 2}"
-    )
+def head_sql(shape: Shape) -> str:
+    """Return the statement that gives the revision, the number of all contacts, and that of those that match."""
+    return f"SELECT revision, customs + queues + users, ({total_sql(shape)}) FROM directory"
 
 
-def numbered(shape: Shape) -> str:
-    """Return the FROM and WHERE clauses; the parameters are numbered, as a statement may repeat them."""
-    tests = [FILTERS[kind].format(ATTRIBUTES[attribute].key) for attribute, kind in shape.filters]
-    source = "FROM contact"
-    if shape.match:
-        # CROSS: the search index comes first, then the rows that it names.
-        source = "FROM contact_search CROSS JOIN contact ON contact.seq = contact_search.rowid"
-        tests.append("contact_search MATCH ?")
-    tests += [TESTS[test] for test in shape.tests]
-    clause = f"{source} WHERE {' AND '.join(tests)}" if tests else source
-    numbers = iter(range(1, clause.count("?") + 1))
-    return re.sub(r"\?", lambda _: f"?{next(numbers)}", clause)
-
-
-def parameters(clause: str) -> int:
-    """Return how many parameters a clause binds."""
-    return clause.count("?")
+@lru_cache(maxsize=1024)
+def rows_sql(shape: Shape, source: str, together: bool) -> str:
+    """Return the statement that gives a page of contacts: row by row, or how many and all together."""
+    select = f"SELECT {columns_sql(shape.fields)} AS json"
+    rest = f"{source_sql(shape, source)} ORDER BY {order_sql(shape)} {fragments(shape).limit}"
+    if together:
+        return f"SELECT count(*), CAST(group_concat(json) AS BLOB) AS contacts FROM ({select} {rest})"
+    return f"SELECT CAST({columns_sql(shape.fields)} AS BLOB) {rest}"
 
 
 def total_sql(shape: Shape) -> str:
     """Return the query for the number of contacts that match: the counters', where they know it."""
-    narrowed = (shape.filters, shape.match, shape.tests)
-    if narrowed == ((), False, ()):
+    if not shape.filters and not shape.tests:
         return "customs + queues + users"
-    if narrowed == ((("type", "one"),), False, ()):
+    if shape.filters == (("type", "one"),) and not shape.tests:
         return "CASE ?1 WHEN 'Custom' THEN customs WHEN 'Queue' THEN queues ELSE users END"
-    if narrowed == ((), True, ()):
-        return "SELECT count(*) FROM contact_search WHERE contact_search MATCH ?1"
-    return f"SELECT count(*) {numbered(shape)}"
+    if shape.searched and not shape.filters and all(exact for _, exact in shape.tests):
+        return f"SELECT count(*) FROM contact_search WHERE {fragments(shape).match}"
+    return f"SELECT count(*) {source_sql(shape, 'search' if shape.searched else 'table')}"
 
 
 def order_sql(shape: Shape) -> str:

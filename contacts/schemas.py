@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from flask import Request
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from contacts.errors import LONGEST_BODY, ApiError, Reason, StatusCode, invalid
 from contacts.model import ATTRIBUTES, TYPES, clean_value
@@ -17,8 +17,9 @@ from contacts.text import LengthError, check_characters, plain
 FILTER_NAME = "NamesOrPhoneNumberMatches"
 ORDERS = ("Ascending", "Descending")
 
-# More words than this are not a search but a mistake.
+# More words than this, or longer ones (in characters), are not a search but a mistake.
 MOST_TERMS = 32
+LONGEST_TERM = 4000
 
 
 class Parser(FlaskParser):
@@ -34,7 +35,12 @@ class Parser(FlaskParser):
         """
         if not req.is_json and (req.content_length or req.headers.get("Transfer-Encoding")):
             raise UnsupportedMediaType
-        body = req.get_data()
+        try:
+            body = req.get_data()
+        except HTTPException:
+            raise
+        except Exception:  # gunicorn's, for a chunked body that breaks its own rules
+            raise malformed("it could not be read to its end") from None
         if len(body) > LONGEST_BODY:
             raise RequestEntityTooLarge
         if not body:
@@ -243,6 +249,9 @@ class ListQuery(Strict):
     def check_terms(self, data: dict[str, Any], **_: Any) -> None:
         """Refuse a search without words, or with too many."""
         for name, terms in (("q", words(data.get("q", ""))), ("filterParameters", data.get("filterParameters", []))):
+            if any(len(term) > LONGEST_TERM for term in terms):
+                reason = f"A word must not be longer than {LONGEST_TERM} characters."
+                raise ValidationError([Reason(StatusCode.RANGE, reason)], name)
             if len(terms) > MOST_TERMS:
                 raise ValidationError([Reason(StatusCode.RANGE, f"Give {MOST_TERMS} words at most.")], name)
         if "q" in data and not words(data["q"]):

@@ -1,12 +1,11 @@
 """The rules of text: what a value may hold, and how values are compared and found."""
 
 import re
+from collections.abc import Iterable
 from unicodedata import category, combining, normalize
 
-# In search_text: two marks stand before every word, one separator before the number. Values hold
-# no control characters, so these never meet one of theirs.
+# Two of these stand before every word of the search index. Values hold no control characters.
 MARK = "\x02"
-NUMBER = "\x03"
 
 # Cc: tab, newline, NUL and the like; Zl and Zp: the line and paragraph separators of Unicode.
 _LINE_BREAKING = {"Cc", "Zl", "Zp"}
@@ -80,8 +79,8 @@ def plain(text: str) -> str:
 _inner_start = re.compile(r"(?<=[\W_])[^\W_][^ ]?")
 
 
-def search_text(names: list[str | None], number: str | None) -> str:
-    """Return what the search index holds of a contact: each word once, then the phone number."""
+def search_words(names: Iterable[str | None]) -> str:
+    """Return what the search index holds of a contact's names: each word once, behind two marks."""
     words: dict[str, None] = {}
     for name in names:
         if name:
@@ -90,10 +89,9 @@ def search_text(names: list[str | None], number: str | None) -> str:
     for word in words:
         if not word.isalnum():
             inner.update(dict.fromkeys(_inner_start.findall(word)))
-    marked = " ".join([MARK + MARK + word for word in [*words, *inner]])
-    return f"{marked}{NUMBER}{MARK}{MARK}{plain(number_key(number))}" if number else marked + NUMBER
+    return " ".join([MARK + MARK + word for word in [*words, *inner]])
 
 
-def trigrams(text: str) -> list[str]:
-    """Return each three characters in a row that text holds, once, in order."""
-    return list(dict.fromkeys(text[i : i + 3] for i in range(len(text) - 2)))
+def search_number(number: str) -> str:
+    """Return what the search index holds of a phone number: its letters and digits, behind two marks."""
+    return MARK + MARK + plain(number_key(number))

@@ -63,7 +63,9 @@ def passes(contact, attribute, given):
     wanted = [*given, *(part for value in given if "," in value for part in value.split(",") if part.strip())]
     if attribute == "phoneNumber" and "*" in (value.strip() for value in wanted):
         return True
-    return comparable(attribute, contact[attribute]) in {comparable(attribute, value.strip()) for value in wanted}
+    # A value without letters and digits is no number.
+    wanted_keys = {comparable(attribute, value.strip()) for value in wanted} - {""}
+    return comparable(attribute, contact[attribute]) in wanted_keys
 
 
 def like(value, pattern):

@@ -9,6 +9,7 @@ import pytest
 from conftest import AGENT, add
 
 from app import create_app
+from contacts import query as query_language
 from contacts.database import db
 from contacts.query import BLOCK
 
@@ -734,8 +735,8 @@ class TestOrder(Readers):
     @pytest.mark.parametrize("attribute", ATTRIBUTES)
     @pytest.mark.parametrize("order", ["Ascending", "Descending"])
     def test_pages_neither_repeat_nor_skip(self, agent, attribute, order):
-        for query in ({}, {"type": "Custom"}, {"q": "a"}, {"phoneNumber": "*"}):
-            query |= {"sortBy": attribute, "order": order}
+        for narrowed in ({}, {"type": "Custom"}, {"q": "a"}, {"phoneNumber": "*"}):
+            query = narrowed | {"sortBy": attribute, "order": order}
             whole = agent.get("/contacts", query_string=query).json
             pages = []
             for offset in range(0, whole["totalCount"] + 2, 2):
@@ -1151,3 +1152,20 @@ class TestLongListAndWrites:
         with urllib.request.urlopen(request) as response:
             assert response.url == f"{service.url}/contacts?type=Custom"
             assert json.load(response) == {"statusCode": 0, "totalCount": len(MANY), "contacts": many}
+
+
+@pytest.mark.parametrize("order", ["Ascending", "Descending"])
+@pytest.mark.parametrize("searched", [{"q": "zoe"}, {"filterName": PATTERNS, "filterParameters": "zoe*"}])
+def test_hits_are_found_wherever_they_cluster(order, searched, app, agent, monkeypatch):
+    monkeypatch.setattr(query_language, "WALK", 20)
+    query_language.rows_sql.cache_clear()
+    with db.atomic():
+        for number in range(100):
+            add(type="Custom", name=f"Anna {number:03}")
+            add(type="Custom", name=f"Zoe {number:03}")
+        for number in range(100):
+            add(type="Custom", name=f"Zuse {number:03}")
+    expected = sorted((f"Zoe {number:03}" for number in range(100)), reverse=order == "Descending")
+    for offset in (0, 5, 98):
+        assert agent.names(**searched, order=order, limit=3, offset=offset) == expected[offset : offset + 3]
+    query_language.rows_sql.cache_clear()

@@ -5,7 +5,7 @@ BIN = .venv/bin
 # Who may name a role when the service is run from here: this machine.
 run demo: export CONTACTS_TRUSTED_PROXIES ?= 127.0.0.1,::1
 
-.PHONY: run demo test load lint clean
+.PHONY: run demo test load lint bench clean
 
 # Serve contacts.db on http://127.0.0.1:8000
 run: .venv/run
@@ -30,6 +30,10 @@ lint: .venv/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# Measure how fast it is, as ratios to simpler programs in the same run
+bench: .venv/dev
+	PYTHONPATH=. $(BIN)/python bench/sync.py
 
 # Remove what the targets above made, but for databases
 clean:

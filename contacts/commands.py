@@ -10,21 +10,45 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
+import peewee
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
 from contacts import files, tokens
-from contacts.database import SCHEMA_VERSION, db, own_connection
-from contacts.maintenance import MaintenanceError, backup, check, counts, replacing
+from contacts.database import RESTORE, SCHEMA_VERSION, db, own_connection
+from contacts.maintenance import MaintenanceError, backup, check, counts, refuse_database, replacing
 from contacts.model import ATTRIBUTES, TYPES, Token
 from contacts.roles import SPELLINGS, Role
 from contacts.settings import CHECKS
-from contacts.sync import ATTRIBUTES_OF, VALUES, Rejected, Sync
+from contacts.sync import ATTRIBUTES_OF, VALUES, Rejected, Sync, SyncError
+
+# How a bad row's unpaired surrogates are written.
+ESCAPED = "backslashreplace"
 
 # As many bad rows are shown; --rejects writes all of them.
 SHOWN = 20
 
 FORMATS = click.Choice(list(files.READERS))
+
+
+class Command(click.Command):
+    """A command whose every failure is one line and the exit status 1."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the command line."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.UsageError as error:
+            raise click.ClickException(f"{error.format_message()} (--help shows how it goes)") from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (SyncError, files.FileError, tokens.TokenError, MaintenanceError, OSError) as error:
+            raise click.ClickException(str(error)) from None
+        except (sqlite3.Error, peewee.DatabaseError) as error:
+            raise click.ClickException(f"{db.database}: {error}; flask check tells more") from None
 
 
 class MaxDelete(click.ParamType[tuple[float, bool]]):
@@ -64,7 +88,11 @@ def reading_options(command: Any) -> Any:
             click.option("--encoding", default="utf-8", help="Of a file that is not UTF-8: windows-1252, utf-16, …"),
             click.option("--delimiter", default="", help="Between the cells of a CSV file; default: found out."),
             click.option("--ignore-extra", is_flag=True, help="Leave out columns that are not attributes."),
-            click.option("--rejects", type=click.Path(dir_okay=False), help="Write bad rows there, apply the rest."),
+            click.option(
+                "--rejects",
+                type=click.Path(dir_okay=False, path_type=Path),
+                help="Write bad rows there, apply the rest.",
+            ),
             click.option("--dry-run", is_flag=True, help="Change nothing; say what would change."),
         )
     ):
@@ -72,7 +100,7 @@ def reading_options(command: Any) -> Any:
     return command
 
 
-@click.command("sync")
+@click.command("sync", cls=Command)
 @click.argument("type_", metavar="User|Queue", type=click.Choice(["User", "Queue"], case_sensitive=False))
 @click.argument("file", type=click.File("rb"))
 @reading_options
@@ -81,7 +109,7 @@ def reading_options(command: Any) -> Any:
 def sync_command(
     type_: str,
     file: BinaryIO,
-    rejects: str | None,
+    rejects: Path | None,
     dry_run: bool,
     no_delete: bool,
     max_delete: tuple[float, bool],
@@ -93,9 +121,12 @@ def sync_command(
     2 done without the rows that --rejects has.
     """
     with Sync(type_) as sync:
+        refuse_input(file, rejects)
         load(sync, file, **reading)
         summary = sync.compare(delete=not no_delete)
         refuse_bad_rows(sync, rejects)
+        for attribute, number in sync.lost().items():
+            click.echo(f"warning: no row has a value for {attribute}, and {number} contacts lose theirs", err=True)
         most, percent = max_delete
         if summary.removed > (most * sync.present() / 100 if percent else most):
             raise click.ClickException(
@@ -103,6 +134,14 @@ def sync_command(
                 f"changed. If they are to go, say --max-delete {summary.removed}; if they are to stay, --no-delete."
             )
         finish(sync, summary, dry_run)
+
+
+def refuse_input(file: BinaryIO, rejects: Path | None) -> None:
+    """Fail when the bad rows would be written over the file that they come from, or over the database."""
+    if rejects:
+        refuse_database(rejects)
+        if rejects.exists() and os.path.exists(file.name) and rejects.samefile(file.name):
+            raise MaintenanceError(f"{rejects} is the file that is read; name another one for the bad rows")
 
 
 def load(sync: Sync, file: BinaryIO, format_: str | None, encoding: str, delimiter: str, ignore_extra: bool) -> None:
@@ -131,7 +170,7 @@ def counted(rows: Iterator[files.Row], file: BinaryIO, bar: Any) -> Iterator[fil
         yield row
 
 
-def refuse_bad_rows(sync: Sync, rejects: str | None) -> None:
+def refuse_bad_rows(sync: Sync, rejects: Path | None) -> None:
     """Show the bad rows; fail because of them, or write them to the file for rejects."""
     bad = 0
     for bad, rejected in enumerate(sync.rejected(), 1):
@@ -141,18 +180,13 @@ def refuse_bad_rows(sync: Sync, rejects: str | None) -> None:
     if bad > SHOWN:
         click.echo(f"… and {bad - SHOWN} more bad rows", err=True)
     if rejects:
-        with open(rejects, "w", encoding="utf-8", newline="", opener=private) as file:
+        with replacing(rejects) as temporary, temporary.open("w", encoding="utf-8", newline="", errors=ESCAPED) as file:
             write_rejects(sync.rejected(), file)
     elif bad:
         raise click.ClickException(
             f"{bad} bad rows; nothing was changed. "
             "Mend them, or say --rejects FILE to put them there and apply the rest."
         )
-
-
-def private(path: str, flags: int) -> int:
-    """Open a file that, when it is new, only its owner can read: it holds names and numbers."""
-    return os.open(path, flags, 0o600)
 
 
 def write_rejects(rejected: Iterator[Rejected], file: io.TextIOBase) -> None:
@@ -176,23 +210,24 @@ def finish(sync: Sync, summary: Any, dry_run: bool) -> None:
         raise SystemExit(2)
 
 
-@click.command("import")
+@click.command("import", cls=Command)
 @click.argument("file", type=click.File("rb"))
 @reading_options
-def import_command(file: BinaryIO, rejects: str | None, dry_run: bool, **reading: Any) -> None:
+def import_command(file: BinaryIO, rejects: Path | None, dry_run: bool, **reading: Any) -> None:
     """Add the Custom contacts of FILE: CSV, JSON or NDJSON.
 
     A row that the directory holds already (same name and number, ignoring case) is left as it is, so that a
     second run adds nothing. Exit status: as of sync.
     """
     with Sync("Custom") as sync:
+        refuse_input(file, rejects)
         load(sync, file, **reading)
         summary = sync.compare(delete=False)
         refuse_bad_rows(sync, rejects)
         finish(sync, summary, dry_run)
 
 
-@click.command("export")
+@click.command("export", cls=Command)
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--type", "type_", type=click.Choice(TYPES, case_sensitive=False), help="Of this type only.")
 @click.option("--format", "format_", type=FORMATS, help="What to write; default: as the file's name tells.")
@@ -201,26 +236,23 @@ def export_command(file: Path, type_: str | None, format_: str | None) -> None:
 
     All come from one moment, while the service runs.
     """
-    try:
-        write = files.WRITERS[format_ or files.format_of(str(file))]
-        attributes = ["id", "type", *(ATTRIBUTES_OF[type_] if type_ else VALUES)]
-        with own_connection() as connection:
-            rows = connection.execute(
-                f"SELECT json FROM contact {'WHERE type = ?' if type_ else ''} ORDER BY seq", [type_] if type_ else []
-            )
-            contacts = (row[0] for row in rows)
-            if str(file) == "-":
-                text = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
-                write(text, contacts, attributes)
-                text.detach().flush()
-                return
-            with replacing(file) as temporary, temporary.open("w", encoding="utf-8", newline="") as text:
-                write(text, contacts, attributes)
-    except (files.FileError, OSError) as error:
-        raise click.ClickException(str(error)) from None
+    write = files.WRITERS[format_ or files.format_of(str(file))]
+    attributes = ["id", "type", *(ATTRIBUTES_OF[type_] if type_ else VALUES)]
+    with own_connection() as connection:
+        rows = connection.execute(
+            f"SELECT json FROM contact {'WHERE type = ?' if type_ else ''} ORDER BY seq", [type_] if type_ else []
+        )
+        contacts = (row[0] for row in rows)
+        if str(file) == "-":
+            text = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
+            write(text, contacts, attributes)
+            text.detach().flush()
+            return
+        with replacing(file) as temporary, temporary.open("w", encoding="utf-8", newline="") as text:
+            write(text, contacts, attributes)
 
 
-@click.command("backup")
+@click.command("backup", cls=Command)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--overwrite", is_flag=True, help="Replace the file when it exists.")
 def backup_command(file: Path, overwrite: bool) -> None:
@@ -228,14 +260,11 @@ def backup_command(file: Path, overwrite: bool) -> None:
 
     To restore: stop the service, put the copy in the place of the database, remove its -wal and -shm files, start.
     """
-    try:
-        size = backup(file, overwrite)
-    except (MaintenanceError, OSError, sqlite3.Error) as error:
-        raise click.ClickException(str(error)) from None
+    size = backup(file, overwrite)
     click.echo(f"{file}: {size} bytes, checked")
 
 
-@click.command("check")
+@click.command("check", cls=Command)
 @with_appcontext
 def check_command() -> None:
     """Check the settings and the database; print what there is, and what to do when something is wrong."""
@@ -244,10 +273,7 @@ def check_command() -> None:
         shown = ", ".join(sorted(map(str, value))) if isinstance(value, frozenset) else value
         click.echo(f"CONTACTS_{name}: {shown or '(empty)'}")
     if found := check():
-        raise click.ClickException(
-            f"the database is damaged: {'; '.join(found)}. "
-            "Stop the service, keep the file, and restore the last backup (flask backup --help)."
-        )
+        raise click.ClickException(f"the database is damaged: {'; '.join(found)}; {RESTORE}")
     click.echo(f"schema version: {SCHEMA_VERSION}")
     with own_connection() as connection:
         for type_, count in counts(connection).items():
@@ -264,7 +290,7 @@ def check_command() -> None:
 token = AppGroup("token", help="Make, list and revoke bearer tokens.")
 
 
-@token.command("create")
+@token.command("create", cls=Command)
 @click.argument("role", type=RoleName())
 @click.argument("label")
 def create_token(role: Role, label: str) -> None:
@@ -272,27 +298,21 @@ def create_token(role: Role, label: str) -> None:
 
     ROLE is "Contact Center Admin" (or ROLE_ADMIN) or Agent (or ROLE_AGENT). LABEL says whose it is.
     """
-    try:
-        click.echo(tokens.create(role, label))
-    except tokens.TokenError as error:
-        raise click.ClickException(str(error)) from None
+    click.echo(tokens.create(role, label))
 
 
-@token.command("list")
+@token.command("list", cls=Command)
 def list_tokens() -> None:
     """Print the label, role and date of every token."""
     for each in Token.select().order_by(Token.label):
         click.echo(f"{each.label}\t{each.role}\t{each.created}")
 
 
-@token.command("revoke")
+@token.command("revoke", cls=Command)
 @click.argument("label")
 def revoke_token(label: str) -> None:
     """Refuse a token from now on."""
-    try:
-        tokens.revoke(label)
-    except tokens.TokenError as error:
-        raise click.ClickException(str(error)) from None
+    tokens.revoke(label)
     click.echo(f"revoked {label}")
 
 

@@ -4,6 +4,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,9 @@ SCHEMA_VERSION = 1
 APPLICATION_ID = 0x436F6E74  # as schema.sql sets it
 OLDEST_SQLITE = (3, 40, 0)  # the oldest that the tests have run on
 
+# What to do about a damaged database.
+RESTORE = "stop the service, keep the file, and restore the last backup (flask backup --help)"
+
 # How long a write waits for another one, in seconds, before it is refused.
 BUSY_TIMEOUT = 5
 
@@ -31,9 +35,34 @@ PRAGMAS = (
     ("journal_size_limit", 64 * 1024 * 1024),  # bytes that the WAL keeps after a checkpoint
 )
 
+# Within this time, in milliseconds, SQLite asks for the lock every 20 ms or sooner; later only every 100 ms.
+EAGER = 50
+
+
+class Database(peewee.SqliteDatabase):
+    """SQLite, with transactions that wait eagerly for their turn.
+
+    So a writer gets in between two transactions of a sync, however short the time between them is.
+    """
+
+    def begin(self, lock_type: str | None = None) -> None:
+        """Begin a transaction; raise peewee.OperationalError when others do not make room within BUSY_TIMEOUT."""
+        deadline = time.monotonic() + BUSY_TIMEOUT
+        self.execute_sql(f"PRAGMA busy_timeout = {EAGER}")
+        try:
+            while True:
+                try:
+                    return super().begin(lock_type)
+                except peewee.OperationalError:
+                    if time.monotonic() > deadline:
+                        raise
+        finally:
+            self.execute_sql(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
+
+
 # Writes begin IMMEDIATE: a read that turns into a write fails at once when another write came between.
 # cached_statements: room for the statement of every common shape of a query.
-db = peewee.SqliteDatabase(None, pragmas=PRAGMAS, lock_type="IMMEDIATE", cached_statements=512)
+db = Database(None, pragmas=PRAGMAS, lock_type="IMMEDIATE", cached_statements=512)
 
 # SQLite's own waiting sleeps in steps of up to 100 ms; threads of one process queue here instead.
 _writer = threading.Lock()
@@ -114,6 +143,21 @@ def alone(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+@contextmanager
+def only_one(suffix: str) -> Iterator[bool]:
+    """Tell whether this process is the only one that has come here with this suffix, for as long as the block lasts."""
+    handle = os.open(f"{db.database}{suffix}", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
+
+
 def inspect(path: Path) -> int:
     """Return the schema version of a file of ours, or 0 for one that is new or empty.
 
@@ -162,6 +206,8 @@ def reason(path: Path, error: Exception) -> str:
         return "that is a folder; give the path of a file"
     if "not a database" in str(error):
         return "the file is not an SQLite database; it is left as it is"
+    if "malformed" in str(error):
+        return f"{error}; {RESTORE}"
     return str(error)
 
 

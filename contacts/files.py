@@ -1,11 +1,12 @@
 """The files that directories come in and go out as: CSV, JSON arrays and NDJSON, row by row."""
 
-import codecs
 import csv
 import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import count
 from pathlib import PurePath
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
@@ -17,12 +18,13 @@ DELIMITERS = ",;\t"
 # How much is read at a time, and the longest row there may be, in characters.
 CHUNK = 1 << 16
 LONGEST_ROW = 1 << 20
+csv.field_size_limit(LONGEST_ROW)
 
 _blanks = re.compile(r"\s*")
 
 # A spreadsheet runs a cell that begins so as a formula. An apostrophe in front keeps it text.
-_formula = re.compile("'*[=+\\-@＝＋－＠]")
-_escaped = re.compile("'+[=+\\-@＝＋－＠]")
+_formula = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
+_escaped = re.compile("'+[=+\\-@\t\r\n＝＋－＠]")
 
 
 class FileError(Exception):
@@ -50,7 +52,7 @@ def format_of(name: str) -> str:
     """Return the format that a file's name tells; raise FileError when it does not."""
     extension = PurePath(name).suffix.lower()
     if extension not in EXTENSIONS:
-        raise FileError(f"{name}: the name does not tell the format; say --format csv, json or ndjson")
+        raise FileError("the name does not tell the format; say --format csv, json or ndjson")
     return EXTENSIONS[extension]
 
 
@@ -60,45 +62,50 @@ def read(file: BinaryIO, reading: Reading) -> Iterator[Row]:
     Raise FileError when the file is not what `reading` says, or has columns that are not attributes.
     """
     try:
-        codecs.lookup(reading.encoding)
+        # newline="": a quoted cell keeps its line breaks as they are (and is refused for them, by its line).
+        text = io.TextIOWrapper(file, encoding=reading.encoding, newline="" if reading.format == "csv" else None)
     except LookupError:
         raise FileError(f"there is no encoding {reading.encoding!r}; try utf-8, windows-1252 or utf-16") from None
-    # newline="": a quoted cell keeps its line breaks as they are (and is refused for them, by its line).
-    text = io.TextIOWrapper(file, encoding=reading.encoding, newline="" if reading.format == "csv" else None)
+    if reading.delimiter and (len(reading.delimiter) != 1 or reading.delimiter in '"\r\n'):
+        raise FileError(f"the delimiter {reading.delimiter!r} is not one character, such as ;")
     line = 1
     try:
         for row in READERS[reading.format](text, reading):
             line = row.line
             yield row
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise FileError(
             f"after line {line}: the file is not in {reading.encoding.removesuffix('-sig')}; "
             "say its --encoding (windows-1252 is what spreadsheets often write)"
         ) from None
     finally:
-        text.detach()
+        with suppress(ValueError):  # the file is closed already
+            text.detach()
 
 
 def read_csv(text: io.TextIOWrapper, reading: Reading) -> Iterator[Row]:
     """Yield the rows below the header of a CSV file."""
-    first = text.readline(LONGEST_ROW)
-    if not first.strip():
+    lines = enumerate(bounded(text), 1)
+    before, first = next(((number, line) for number, line in lines if line.strip()), (0, ""))
+    if not first:
         raise FileError("the file is empty: a CSV file begins with a line of column names")
     delimiter = reading.delimiter or max(DELIMITERS, key=re.sub('"[^"]*"', "", first).count)
     header = next(csv.reader([first], delimiter=delimiter))
     names = [attribute(name, reading.ignore_extra) for name in header]
     check_twice(names)
     columns = [(index, name) for index, name in enumerate(names) if name]
-    rows = csv.reader(text, delimiter=delimiter, strict=True)
-    line = 2
+    rows = csv.reader((line for _, line in lines), delimiter=delimiter, strict=True)
+    line = before + 1
     try:
         for cells in rows:
-            if len(cells) == len(names):
+            if not "".join(cells).strip():
+                pass  # spreadsheets end files with rows of blanks
+            elif len(cells) == len(names):
                 yield Row(line, {name: unescaped(cells[index]) for index, name in columns if cells[index]})
-            elif any(cells):
+            else:
                 values = {name: unescaped(cells[index]) for index, name in columns if index < len(cells)}
                 yield Row(line, values, f"Has {len(cells)} cells, and the header has {len(names)}.")
-            line = rows.line_num + 2
+            line = before + rows.line_num + 1
     except csv.Error as error:
         raise FileError(f"line {line}: {error}; is the file cut off, or a quote not closed?") from None
 
@@ -151,6 +158,17 @@ class Scanner:
             return value
 
 
+def bounded(text: io.TextIOWrapper) -> Iterator[str]:
+    """Yield the lines of a file; raise FileError for one that would not fit into memory."""
+    for number in count(1):
+        line = text.readline(LONGEST_ROW + 1)
+        if not line:
+            return
+        if len(line) > LONGEST_ROW:
+            raise FileError(f"line {number} is longer than {LONGEST_ROW} characters")
+        yield line
+
+
 def read_json(text: io.TextIOWrapper, reading: Reading) -> Iterator[Row]:
     """Yield the objects of a JSON array, one at a time."""
     scanner = Scanner(text)
@@ -172,16 +190,15 @@ def read_json(text: io.TextIOWrapper, reading: Reading) -> Iterator[Row]:
 def read_ndjson(text: io.TextIOWrapper, reading: Reading) -> Iterator[Row]:
     """Yield the objects of a file with one JSON object a line."""
     names: dict[str, str] = {}
-    line = 0
-    while written := text.readline(LONGEST_ROW):
-        line += 1
+    for line, written in enumerate(bounded(text), 1):
         if not written.strip():
             continue
         try:
             value = json.loads(written)
         except (ValueError, RecursionError):
-            raise FileError(f"line {line}: not valid JSON; is the file cut off?") from None
-        yield members(value, line, names, reading)
+            yield Row(line, {}, "Not valid JSON; is the file cut off?")
+        else:
+            yield members(value, line, names, reading)
 
 
 READERS: dict[str, Callable[[io.TextIOWrapper, Reading], Iterator[Row]]] = {
@@ -194,7 +211,7 @@ READERS: dict[str, Callable[[io.TextIOWrapper, Reading], Iterator[Row]]] = {
 def members(value: Any, line: int, names: dict[str, str], reading: Reading) -> Row:
     """Return a JSON object as a row; `names` remembers the spellings met so far."""
     if not isinstance(value, dict):
-        raise FileError(f"line {line}: a contact is a JSON object, this is {json.dumps(value)[:40]}")
+        return Row(line, {}, f"A contact is a JSON object, this is {json.dumps(value)[:40]}.")
     for name in value:
         if name not in names:
             try:

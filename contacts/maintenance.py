@@ -1,5 +1,6 @@
 """What the file of the directory needs now and then: a copy, and a check."""
 
+import json
 import os
 import sqlite3
 import tempfile
@@ -7,20 +8,37 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from contacts.database import SCHEMA_VERSION, db, own_connection
-from contacts.model import TYPES
+from contacts.database import SCHEMA, SCHEMA_VERSION, db, own_connection
+from contacts.model import COLUMNS, TYPES, columns
 
 
 class MaintenanceError(Exception):
     """The copy cannot be made."""
 
 
+def refuse_database(path: Path) -> None:
+    """Raise MaintenanceError when a file that is to be written is the database, or one that SQLite keeps beside it."""
+    source = Path(db.database).resolve()
+    if path.resolve() in {
+        source.with_name(source.name + suffix) for suffix in ("", "-wal", "-shm", "-journal", "-sync")
+    }:
+        raise MaintenanceError(f"{path} is the database itself; name another file")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Lend a new private file beside `path` that takes its place at the end of the block, whole and on disk.
+    """Lend a new private file that takes the place of `path` at the end of the block, whole and on disk.
 
-    When the block raises, the file goes and `path` stays as it was.
+    When the block raises, the file goes and `path` stays as it was. A pipe or a device is lent itself.
+    Raise MaintenanceError when `path` is the database.
     """
+    refuse_database(path)
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    if not path.parent.is_dir():
+        raise MaintenanceError(f"there is no folder {str(path.parent)!r}")
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         yield Path(name)
@@ -44,10 +62,8 @@ def backup(path: Path, overwrite: bool) -> int:
     Raise MaintenanceError when the file exists (unless `overwrite`), is the database itself, or when the copy
     is not sound; the file is then as it was.
     """
-    source = Path(db.database).resolve()
-    if path.resolve() in {source.with_name(source.name + suffix) for suffix in ("", "-wal", "-shm")}:
-        raise MaintenanceError(f"{path} is the database itself; name another file")
-    if path.exists() and not overwrite:
+    refuse_database(path)
+    if path.exists() and not (overwrite and path.is_file()):
         raise MaintenanceError(f"{path} exists; say --overwrite to replace it, or name another file")
     with replacing(path) as temporary:
         if found := copy(temporary):
@@ -61,7 +77,12 @@ def check() -> list[str]:
     A copy is checked, beside the file: checking the search index would lock writers out for as long.
     """
     with tempfile.TemporaryDirectory(prefix=".check.", dir=Path(db.database).parent) as folder:
-        return copy(Path(folder) / "copy")
+        path = Path(folder) / "copy"
+        found = copy(path)
+        if not found:
+            with closing(sqlite3.connect(path)) as connection:
+                found = stale(connection)
+        return found
 
 
 def copy(path: Path) -> list[str]:
@@ -86,6 +107,8 @@ def problems(connection: sqlite3.Connection) -> list[str]:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version != SCHEMA_VERSION:
             found.append(f"schema version {version}, and this service has {SCHEMA_VERSION}")
+        if differing := sorted(laid_out(connection) ^ as_it_should_be()):
+            found.append(f"not as schema.sql has it: {', '.join(dict.fromkeys(name for name, _ in differing))}")
         counted = tuple(counts(connection).values())
         kept = connection.execute("SELECT customs, queues, users FROM directory").fetchone()
         if counted != kept:
@@ -98,3 +121,22 @@ def problems(connection: sqlite3.Connection) -> list[str]:
     except sqlite3.DatabaseError as error:
         found.append(f"the search index does not agree with the contacts ({error})")
     return found
+
+
+def laid_out(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Return the name and the SQL of all that a database is made of, but for what SQLite keeps for itself."""
+    return set(connection.execute("SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'"))
+
+
+def as_it_should_be() -> set[tuple[str, str]]:
+    """Return the same of a new database."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.executescript(SCHEMA.read_text(encoding="utf-8"))
+        return laid_out(connection)
+
+
+def stale(connection: sqlite3.Connection) -> list[str]:
+    """Return what is wrong with the keys by which contacts are filtered, sorted and searched."""
+    rows = connection.execute(f"SELECT id, json, {', '.join(COLUMNS)} FROM contact")
+    wrong = [contact_id for contact_id, contact, *kept in rows if columns(json.loads(contact)) != tuple(kept)]
+    return [f"{len(wrong)} contacts have other keys than their values make, the first is {wrong[0]}"] if wrong else []

@@ -1,6 +1,6 @@
 """The contact and the bearer token, as schema.sql lays them out, and the rules of a contact's values."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -83,22 +83,29 @@ COLUMNS = (
 )
 SELECT = "SELECT CAST(json AS BLOB) FROM contact WHERE seq = ? AND id = ?"
 INSERT = f"INSERT INTO contact ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
-UPDATE = f"UPDATE contact SET {', '.join(f'{column} = ?' for column in COLUMNS)} WHERE seq = ? AND id = ?"
 DELETE = "DELETE FROM contact WHERE seq = ? AND id = ?"
 RETURNING = "RETURNING id, CAST(json AS BLOB)"
+
+
+def update(names: Iterable[str]) -> str:
+    """Return the statement that sets these of COLUMNS; it binds their values, then what locate() returns."""
+    return f"UPDATE contact SET {', '.join(f'{name} = ?' for name in names)} WHERE seq = ? AND id = ?"
+
+
+UPDATE = update(COLUMNS)
 
 
 def columns(contact: Mapping[str, str]) -> tuple[str | None, ...]:
     """Return the values of COLUMNS for a contact in the API's terms, whose values are clean."""
     name, number = contact["name"], contact.get("phoneNumber")
     user = [contact.get(attribute) for attribute in USER_ATTRIBUTES]
+    name_key, phone_key = fold(name), number_key(number) if number else None
+    user_keys = [fold(value) if value else None for value in user]
     return (
         *(contact["type"], name, number, *user),
-        fold(name),
-        number_key(number) if number else None,
-        *[fold(value) if value else None for value in user],
-        search_words([name, *user[:3]]),
-        search_number(number) if number else None,
+        *(name_key, phone_key, *user_keys),
+        search_words([name_key, *user_keys[:3]]),  # all but the employee ID
+        None if phone_key is None else search_number(phone_key),
     )
 
 

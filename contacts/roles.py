@@ -1,6 +1,7 @@
 """Who may do what: the role of a request, checked before anything else in it is looked at."""
 
 import ipaddress
+import re
 from enum import StrEnum
 from functools import lru_cache
 from typing import NoReturn
@@ -48,10 +49,10 @@ def role_of_request() -> Role:
 
     Raise ApiError 401 when there is none to believe. A token, when sent, decides alone.
     """
-    authorization = request.headers.get("Authorization", "")
-    scheme, _, token = authorization.strip().partition(" ")
-    if scheme.lower() == "bearer":
-        role = tokens.role_of(token.strip())
+    # Also where it is not the only Authorization header: the server puts commas between several.
+    bearer = re.search(r"(?:^|,)\s*bearer(?:\s(.*))?$", request.headers.get("Authorization", ""), re.IGNORECASE)
+    if bearer:
+        role = tokens.role_of((bearer[1] or "").strip())
         if not role:
             unauthenticated("The bearer token is not known here, or was revoked.", 'error="invalid_token"')
         return Role(role)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import islice
 from typing import Any, NoReturn
 
 from flask import Request
@@ -20,6 +21,9 @@ ORDERS = ("Ascending", "Descending")
 # More words than this, or longer ones (in characters), are not a search but a mistake.
 MOST_TERMS = 32
 LONGEST_TERM = 4000
+
+# As many attributes or parameters are told what is wrong with them at once.
+MOST_REASONS = 20
 
 
 class Parser(FlaskParser):
@@ -43,6 +47,8 @@ class Parser(FlaskParser):
             raise malformed("it could not be read to its end") from None
         if len(body) > LONGEST_BODY:
             raise RequestEntityTooLarge
+        if len(body) < (req.content_length or 0):
+            raise malformed("it is shorter than its Content-Length")
         if not body:
             return {}
         try:
@@ -58,7 +64,9 @@ class Parser(FlaskParser):
         """Raise ApiError 422 with the reasons by attribute or parameter."""
         # webargs puts the place (query, json) around marshmallow's reasons by name.
         (messages,) = error.normalized_messages().values()
-        raise invalid({"body" if name == "_schema" else name: list(messages[name]) for name in messages})
+        # A body can have thousands of wrong names; nobody reads as many reasons.
+        first = islice(messages.items(), MOST_REASONS)
+        raise invalid({"body" if name == "_schema" else name: list(reasons) for name, reasons in first})
 
 
 def malformed(why: str) -> ApiError:

@@ -7,18 +7,21 @@ connection sees. Then just the differences are written, in transactions of at mo
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from contacts.database import own_connection
+from contacts.database import only_one, own_connection
 from contacts.files import Row
-from contacts.model import COLUMNS, DELETE, INSERT, UPDATE, clean_value, columns, locate
+from contacts.model import COLUMNS, DELETE, INSERT, clean_value, columns, locate, update
 from contacts.text import fold, number_key
 
-# As many differences are one transaction. A writer of the service waits for one at the most.
-BATCH = 5000
+# As many differences are one transaction, all or nothing.
+WHOLE = 5000
+# More go in several of this size: a writer of the service waits for one of them at the most.
+BATCH = 2000
+# How long a transaction of a sync waits for the service's writers, in milliseconds.
+PATIENCE = 60_000
 
 VALUES = ("name", "phoneNumber", "userName", "firstName", "lastName", "employeeId")
 VALUE_COLUMNS = COLUMNS[1 : 1 + len(VALUES)]
@@ -45,13 +48,13 @@ INTO_INCOMING = (
     f"VALUES (?, ?, ?{', ?' * len(VALUE_COLUMNS)})"
 )
 
+# Each row whose key another row has, with the line of the first such row.
 DUPLICATES = """
-SELECT later.number, later.line, first.line
-FROM (SELECT key, phone_key, min(number) AS number FROM incoming GROUP BY key, phone_key HAVING count(*) > 1) AS twice
-JOIN incoming AS first ON first.number = twice.number
-JOIN incoming AS later ON later.key = twice.key AND later.phone_key IS twice.phone_key
-WHERE later.number > twice.number
-ORDER BY later.number
+SELECT incoming.number, incoming.line, (
+    SELECT line FROM incoming AS other WHERE other.key = twice.key AND other.number <> incoming.number
+    ORDER BY other.number LIMIT 1
+)
+FROM (SELECT key FROM incoming GROUP BY key HAVING count(*) > 1) AS twice JOIN incoming USING (key)
 """
 
 
@@ -91,6 +94,8 @@ def checked(type_: str, row: Row) -> dict[str, str] | None:
 
     Raise BadRowError with the reasons by column when the row breaks the rules of the type.
     """
+    if row.problem:
+        raise BadRowError({"row": row.problem})
     contact, reasons = cleaned(row)
     kind = contact.pop("type", type_).capitalize()
     if kind in ATTRIBUTES_OF and kind != type_:
@@ -103,8 +108,6 @@ def checked(type_: str, row: Row) -> dict[str, str] | None:
     for name in ("name", KEY_OF[type_]):
         if name not in contact:
             reasons.setdefault(name, f"A {type_} needs one.")
-    if row.problem:
-        reasons["row"] = row.problem
     if reasons:
         raise BadRowError(reasons)
     return contact
@@ -112,12 +115,15 @@ def checked(type_: str, row: Row) -> dict[str, str] | None:
 
 def cleaned(row: Row) -> tuple[dict[str, str], dict[str, str]]:
     """Return a row's values as they are stored, but for its id, and the reasons why some cannot be."""
-    contact, reasons = {}, {}
+    contact: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for name, value in row.values.items():
         try:
+            if name == "id":
+                continue
             if not isinstance(value, str):
                 raise ValueError("Must be text.")
-            if name != "id" and not value.isspace():
+            if not value.isspace():
                 contact[name] = clean_value(name, value)
         except ValueError as error:
             reasons[name] = str(error)
@@ -142,22 +148,24 @@ class Sync:
         self.skipped = 0
 
     def __enter__(self) -> Self:
-        self._context = own_connection()
-        self.connection = self._context.__enter__()
-        self.connection.executescript(TEMPORARY)
+        with ExitStack() as stack:
+            if not stack.enter_context(only_one("-sync")):
+                raise SyncError("another sync or import is running; run this one when it is done")
+            self.connection = stack.enter_context(own_connection())
+            self.connection.execute(f"PRAGMA busy_timeout = {PATIENCE}")
+            self.connection.executescript(TEMPORARY)
+            self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._context.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        self._stack.close()
 
     def load(self, rows: Iterable[Row]) -> None:
         """Check the rows and keep them, the bad ones apart. Raise files.FileError as reading does."""
         # Only temporary tables are written, so this transaction holds up nobody.
         with transaction(self.connection, "BEGIN"):
             good = self._good(rows)
-            while batch := list(islice(good, BATCH)):
+            while batch := list(islice(good, WHOLE)):
                 self.connection.executemany(INTO_INCOMING, batch)
             self.connection.execute("CREATE INDEX incoming_key ON incoming (key, phone_key)")
             if self.type != "Custom":
@@ -190,11 +198,11 @@ class Sync:
             )
 
     def _reject_duplicates(self) -> None:
-        """Reject the rows whose key an earlier row has."""
+        """Reject the rows whose key another row has: there is no telling which one is right."""
         attribute = KEY_OF[self.type]
-        for number, line, first in self.connection.execute(DUPLICATES).fetchall():
+        for number, line, other in self.connection.execute(DUPLICATES).fetchall():
             values = self._incoming(number)
-            self._reject(line, {attribute: f"The same as on line {first}."}, values)
+            self._reject(line, {attribute: f"The same as on line {other}."}, values)
             self.connection.execute("DELETE FROM incoming WHERE number = ?", (number,))
 
     def _incoming(self, number: int) -> dict[str, str]:
@@ -238,12 +246,23 @@ class Sync:
         added, changed, removed = (counts.get(action, 0) for action in ("added", "changed", "removed"))
         return Summary(added, changed, removed, rows - added - changed, rejected, self.skipped)
 
+    def lost(self) -> dict[str, int]:
+        """Return the attributes that no row has and that contacts would lose, with the number of those."""
+        counted = ", ".join(f"count({column})" for column in VALUE_COLUMNS)
+        given = self.connection.execute(f"SELECT {counted} FROM incoming").fetchone()
+        absent = [index for index, number in enumerate(given) if not number]
+        lost = {}
+        for index in absent:
+            query = f"SELECT count(contact.{VALUE_COLUMNS[index]}) FROM incoming JOIN contact ON {MATCHES[self.type]}"
+            lost[VALUES[index]] = self.connection.execute(query).fetchone()[0]
+        return {attribute: number for attribute, number in lost.items() if number}
+
     def present(self) -> int:
         """Return how many contacts of the type the directory has."""
         return int(self.connection.execute("SELECT count(*) FROM contact WHERE type = ?", (self.type,)).fetchone()[0])
 
     def apply(self, progress: Callable[[int], None] = lambda _: None) -> None:
-        """Write the differences, up to BATCH in a transaction; `progress` gets the size of each.
+        """Write the differences, in one transaction or in several; `progress` gets the size of each.
 
         Each statement does nothing where another run has done its work, so a killed run is completed
         by the next one.
@@ -251,24 +270,45 @@ class Sync:
         statement = (
             f"SELECT difference.rowid, action, id, {', '.join(VALUE_COLUMNS)} "
             "FROM difference LEFT JOIN incoming USING (number) WHERE difference.rowid > ? "
-            f"ORDER BY difference.rowid LIMIT {BATCH}"
+            f"ORDER BY difference.rowid LIMIT {BATCH if self._differences() > WHOLE else WHOLE}"
         )
         last = 0
         while batch := self.connection.execute(statement, (last,)).fetchall():
             last = batch[-1][0]
             # What there is to compute is computed before the lock is taken.
             removed = [locate(contact_id) for _, action, contact_id, *_ in batch if action == "removed"]
-            changed = [
-                (*self._columns(values), *locate(contact_id))
-                for _, action, contact_id, *values in batch
-                if action == "changed"
-            ]
+            changed = self._updates(
+                {contact_id: values for _, action, contact_id, *values in batch if action == "changed"}
+            )
             added = [self._columns(values) for _, action, _, *values in batch if action == "added"]
             with transaction(self.connection, "BEGIN IMMEDIATE"):
                 self.connection.executemany(DELETE, removed)
-                self.connection.executemany(UPDATE, changed)
+                for statement_of_columns, rows in changed.items():
+                    self.connection.executemany(statement_of_columns, rows)
                 self.connection.executemany(f"{INSERT} ON CONFLICT DO NOTHING", added)
             progress(len(batch))
+
+    def _differences(self) -> int:
+        """Return how many differences there are."""
+        return int(self.connection.execute("SELECT count(*) FROM difference").fetchone()[0])
+
+    def _updates(self, changed: dict[str, list[str | None]]) -> dict[str, list[tuple[Any, ...]]]:
+        """Return the statements that change contacts, each with what it binds.
+
+        A statement sets the columns that differ and no others: SQLite writes every index of a column that is set.
+        """
+        updates: dict[str, list[tuple[Any, ...]]] = {}
+        select = f"SELECT {', '.join(COLUMNS)} FROM contact WHERE seq = ? AND id = ?"
+        for contact_id, values in changed.items():
+            new = self._columns(values)
+            # Another run may have changed the contact meanwhile, or removed it.
+            old = self.connection.execute(select, locate(contact_id)).fetchone() or new
+            differs = [index for index in range(len(COLUMNS)) if new[index] != old[index]]
+            if not differs:
+                continue
+            statement = update(COLUMNS[index] for index in differs)
+            updates.setdefault(statement, []).append((*(new[index] for index in differs), *locate(contact_id)))
+        return updates
 
     def _columns(self, values: list[str | None]) -> tuple[str | None, ...]:
         """Return what INSERT and UPDATE bind for an incoming contact."""

@@ -1,6 +1,5 @@
 """The rules of text: what a value may hold, and how values are compared and found."""
 
-import re
 from collections.abc import Iterable
 from unicodedata import category, combining, normalize
 
@@ -18,7 +17,10 @@ def clean(value: str, longest: int) -> str:
     LengthError when it is blank or has more than `longest` characters.
     """
     check_characters(value)
-    value = normalize("NFC", value.strip())
+    value = value.strip()
+    # NFC makes one character of four at the most, and takes long for very many.
+    if len(value) <= 4 * longest:
+        value = normalize("NFC", value)
     if not value:
         raise LengthError("Must not be blank.")
     if len(value) > longest:
@@ -71,27 +73,37 @@ _without_accents = _WithoutAccents()
 
 def plain(text: str) -> str:
     """Return text without case and accents, character by character: a part of it stays a part."""
-    folded = fold(text)
-    return folded if folded.isascii() else folded.translate(_without_accents)
+    return without_accents(fold(text))
 
 
-# A word also starts inside, behind punctuation: smith in doe-smith, mueller in anna.mueller.
-_inner_start = re.compile(r"(?<=[\W_])[^\W_][^ ]?")
+def without_accents(key: str) -> str:
+    """Return a key (of fold or number_key) without accents."""
+    return key if key.isascii() else key.translate(_without_accents)
 
 
-def search_words(names: Iterable[str | None]) -> str:
-    """Return what the search index holds of a contact's names: each word once, behind two marks."""
+def inner_words(word: str) -> list[str]:
+    """Return the two characters with which words start inside a word: smith in doe-smith, mueller in anna.mueller.
+
+    They start at a letter or digit behind what is neither, nor a mark that belongs to a letter (as vowels do in
+    Indian scripts).
+    """
+    starts = range(1, len(word))
+    return [word[i : i + 2] for i in starts if word[i].isalnum() and category(word[i - 1])[0] not in "LNM"]
+
+
+def search_words(keys: Iterable[str | None]) -> str:
+    """Return what the search index holds of a contact's names, given their keys: each word once, marked."""
     words: dict[str, None] = {}
-    for name in names:
-        if name:
-            words.update(dict.fromkeys(plain(name).split()))
+    for key in keys:
+        if key:
+            words.update(dict.fromkeys(without_accents(key).split()))
     inner: dict[str, None] = {}
     for word in words:
         if not word.isalnum():
-            inner.update(dict.fromkeys(_inner_start.findall(word)))
-    return " ".join([MARK + MARK + word for word in [*words, *inner]])
+            inner.update(dict.fromkeys(inner_words(word)))
+    return f" {MARK}{MARK}".join(["", *words, *inner])
 
 
-def search_number(number: str) -> str:
-    """Return what the search index holds of a phone number: its letters and digits, behind two marks."""
-    return MARK + MARK + plain(number_key(number))
+def search_number(key: str) -> str:
+    """Return what the search index holds of a phone number, given its key."""
+    return MARK + MARK + without_accents(key)

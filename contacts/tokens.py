@@ -53,7 +53,7 @@ def revoke(label: str) -> None:
     Raise TokenError when there is none.
     """
     with write():
-        if not Token.delete().where(Token.label == label).execute():
+        if not Token.delete().where(Token.label == label.strip()).execute():
             raise TokenError(f"there is no token {label!r}; `flask token list` shows the labels")
 
 

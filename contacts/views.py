@@ -153,7 +153,7 @@ def refuse_read_only(contact: dict[str, str], changes: dict[str, Any]) -> None:
     """Raise ApiError 422 when an attribute that clients cannot write is sent with another value."""
     errors = {}
     for name, value in changes.items():
-        same = value == contact.get(name)
+        same = value is None or value == contact.get(name)
         if name in {"id", "type"} and isinstance(value, str):
             same = value.lower() == contact[name].lower()
         if name not in WRITABLE and not same:

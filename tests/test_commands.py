@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 import re
 import sqlite3
+import subprocess
 
 import pytest
 from conftest import ADMIN, ROOT, Client, add
@@ -123,7 +125,7 @@ def test_an_export_replaces_a_file_whole_and_is_private(flask, custom, tmp_path)
 
 
 def test_export_to_nowhere_is_one_clear_line(flask, tmp_path):
-    assert "No such file or directory" in flask("export", str(tmp_path / "none" / "a.csv"), status=1)
+    assert "there is no folder" in flask("export", str(tmp_path / "none" / "a.csv"), status=1)
     assert "say --format" in flask("export", str(tmp_path / "a.xlsx"), status=1)
 
 
@@ -176,11 +178,28 @@ def test_a_backup_does_not_overwrite_unless_told(flask, custom, tmp_path):
     assert sqlite3.connect(file).execute("SELECT name FROM contact").fetchall() == [("Some Contact",)]
 
 
-@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
-def test_a_backup_never_replaces_the_database(suffix, flask, custom, path, tmp_path):
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("command", [["backup", "--overwrite"], ["backup"], ["export", "--format", "csv"]])
+def test_nothing_is_written_over_the_database(command, suffix, flask, custom, path, tmp_path):
+    before = path.read_bytes()
     (tmp_path / "link").symlink_to(f"{path}{suffix}")
     for target in (f"{path}{suffix}", str(tmp_path / "link")):
-        assert "is the database itself" in flask("backup", "--overwrite", target, status=1)
+        assert "is the database itself" in flask(*command, target, status=1)
+    assert path.read_bytes() == before
+
+
+def test_an_export_goes_where_a_link_points(flask, custom, tmp_path):
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    flask("export", str(tmp_path / "link.csv"))
+    assert (tmp_path / "link.csv").is_symlink()
+    assert len((tmp_path / "real.csv").read_text().splitlines()) == 2
+
+
+def test_an_export_goes_into_a_pipe(flask, custom, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE, text=True)
+    flask("export", str(tmp_path / "pipe"), "--format", "ndjson")
+    assert json.loads(reader.communicate()[0]) == custom
 
 
 def test_a_damaged_database_is_not_backed_up_over_a_good_copy(flask, custom, sql, tmp_path):
@@ -204,6 +223,10 @@ DAMAGE = {
     "search index": "INSERT INTO contact_search (contact_search) VALUES ('delete-all')",
     "table": "DROP TABLE directory",
     "schema version": "PRAGMA user_version = 0",
+    "a trigger": "DROP TRIGGER contact_changed",
+    "an index": "DROP INDEX contact_by_name",
+    "another table": "DROP TABLE token",
+    "a key": "UPDATE contact SET name_key = 'other'",
 }
 
 

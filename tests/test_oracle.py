@@ -42,6 +42,11 @@ def plain(text):
     return normalize("NFC", "".join(c for c in normalize("NFD", fold(text)) if not combining(c)))
 
 
+def is_punctuation(character):
+    """Tell whether a character is neither letter nor digit, nor a mark that belongs to one."""
+    return category(character)[0] not in "LNM"
+
+
 def is_letter_or_digit(character):
     return category(character)[0] in "LN"
 
@@ -97,7 +102,7 @@ def fits(contact, argument):
 def starts(value, position):
     """Tell whether a word starts at a position of a value."""
     before, here = value[position - 1 : position], value[position]
-    return not before or before.isspace() or (is_letter_or_digit(here) and not is_letter_or_digit(before))
+    return not before or before.isspace() or (is_letter_or_digit(here) and is_punctuation(before))
 
 
 def occurs(word, value):

@@ -8,6 +8,8 @@ import sys
 import pytest
 from conftest import ROOT
 
+from contacts.sync import Sync
+
 USERS = "userName,firstName,lastName,phoneNumber,employeeId\njoej,Joe,Johnson,15002,E-1\nanna,Anna,Müller,,\n"
 UNCHANGED = "{}: 0 added, 0 changed, 0 removed, {} unchanged, 0 rejected\n"
 
@@ -168,18 +170,20 @@ BAD_FILES = {
     "a cut object": ("users.json", '[{"userName":"a","name":"b"},{"userName', "cut off"),
     "more behind the array": ("users.json", '[{"userName":"a","name":"b"}] []', "more behind the array"),
     "a missing comma": ("users.json", '[{"userName":"a","name":"b"} {}]', "a comma or ] is missing"),
-    "not objects": ("users.json", '["a"]', "a contact is a JSON object"),
     "deep brackets": ("users.json", "[" * 100000, "not valid JSON"),
-    "a cut line": ("users.ndjson", '{"userName":"a","name":"b"}\n{"userName', "line 2: not valid JSON"),
+    "a line without end": ("users.csv", "userName,name\n" + "x" * 1100000, "line 2 is longer than"),
+    "an encoding that is none": ("users.csv", USERS, "no encoding 'hex'", "--encoding", "hex"),
+    "another encoding": ("users.csv", USERS, "not in utf-16", "--encoding", "utf-16"),
+    "two delimiters": ("users.csv", USERS, "is not one character", "--delimiter", ";;"),
     "an unknown member": ("users.ndjson", '{"userName":"a","name":"b"}\n{"nick":1}', "line 2: the column 'nick'"),
 }
 
 
 @pytest.mark.parametrize("case", BAD_FILES)
 def test_a_file_that_cannot_be_read_changes_nothing(case, sync, user, sql):
-    name, file, message = BAD_FILES[case]
+    name, file, message, *options = BAD_FILES[case]
     before = sql("SELECT * FROM contact")
-    output = sync(file, "--max-delete", "100%", name=name, status=1)
+    output = sync(file, "--max-delete", "100%", *options, name=name, status=1)
     assert message in output
     assert output.count("\n") == 1
     assert sql("SELECT * FROM contact") == before
@@ -207,10 +211,13 @@ BAD_ROWS = {
         "userName,name\nok,A\x00B\n",
         ["line 2, name: Control characters are not allowed (found U+0000)"],
     ),
-    "a key twice": ("userName,name\nanna,A\nben,B\nANNA,C\n", ["line 4, userName: The same as on line 2."]),
+    "a key twice": (
+        "userName,name\nanna,A\nben,B\nANNA,C\n",
+        ["line 2, userName: The same as on line 4.", "line 4, userName: The same as on line 2."],
+    ),
     "a key three times": (
         "userName,name\nanna,A\nanna,B\nANNA,C\n",
-        ["line 3, userName: The same as on line 2.", "line 4, userName: The same as on line 2."],
+        [f"line {n}, userName: The same as on line {other}." for n, other in ((2, 3), (3, 2), (4, 2))],
     ),
     "too few cells": (
         "userName,name,phoneNumber\nok,Ok,1\nanna,Anna\n",
@@ -304,7 +311,9 @@ def test_a_sync_removes_no_more_than_it_may(missing, options, removed, sync, sql
 
 @pytest.mark.parametrize("value", ["x", "-1", "-1%", "101%", "nan%", "inf%", "", "%", "1.5"])
 def test_max_delete_is_a_number_or_a_percentage(value, sync):
-    assert "neither a number" in sync(MANY, "--max-delete", value, status=2)
+    output = sync(MANY, "--max-delete", value, status=1)
+    assert "neither a number" in output
+    assert output.count("\n") == 1
 
 
 def test_a_dry_run_changes_nothing(sync, sql):
@@ -346,14 +355,79 @@ def test_formulas_stay_data(sync, agent):
 
 def test_the_types_are_read_ignoring_case_and_others_are_refused(flask):
     assert flask("sync", "user", file=USERS).startswith("User: 2 added")
-    assert "'custom' is not one of" in flask("sync", "custom", file=USERS, status=2)
+    assert "'custom' is not one of" in flask("sync", "custom", file=USERS, status=1)
 
 
 def test_a_missing_file_is_one_clear_line(flask, tmp_path):
-    output = flask("sync", "User", str(tmp_path / "none.csv"), status=2)
+    output = flask("sync", "User", str(tmp_path / "none.csv"), status=1)
     assert "No such file or directory" in output
+    assert output.count("\n") == 1
 
 
 def test_the_rejects_file_is_private(sync, tmp_path):
     sync("userName,name\n,Ben\n", "--rejects", str(tmp_path / "bad.csv"), status=2)
     assert os.stat(tmp_path / "bad.csv").st_mode & 0o077 == 0
+
+
+def test_bad_rows_of_json_are_rows(sync, tmp_path):
+    text = '{"userName":"a","name":"A"}\n"b"\n{"userName\n'
+    output = sync(text, "--rejects", str(tmp_path / "bad.csv"), name="users.ndjson", status=2)
+    assert "line 2, row: A contact is a JSON object" in output
+    assert "line 3, row: Not valid JSON" in output
+    assert "User: 1 added, 0 changed, 0 removed, 0 unchanged, 2 rejected" in output
+    assert "A contact is a JSON object" in sync('["a"]', name="users.json", status=1)
+
+
+def test_an_over_long_cell_is_a_bad_row(sync):
+    assert "line 2, name: Must not be longer than 255" in sync(f"userName,name\na,{'x' * 500000}\n", status=1)
+
+
+def test_rows_of_blanks_are_no_rows(sync):
+    text = "\n  \nuserName,name\n,\nanna,Anna\n  ,\t\n ,,,\n   \n"
+    assert sync(text) == "User: 1 added, 0 changed, 0 removed, 0 unchanged, 0 rejected\n"
+    assert "line 4, name: A User needs one." in sync("\n\nuserName,name\nanna,\n", status=1)
+
+
+def test_a_duplicate_key_leaves_its_contact_as_it_is(sync, agent, user, tmp_path):
+    sync("userName,name\njoej,A\nJOEJ,B\nnew,New\n", "--rejects", str(tmp_path / "bad.csv"), status=2)
+    assert agent.names(type="User") == ["Joe Johnson", "New"]
+
+
+def test_a_missing_column_is_warned_of(sync, agent, user):
+    output = sync("userName,firstName,lastName\njoej,Joe,Johnson\n")
+    assert "warning: no row has a value for phoneNumber, and 1 contacts lose theirs" in output
+    assert "phoneNumber" not in contacts(agent)[0]
+    assert "warning" not in sync("userName,firstName,lastName\njoej,Joe,Johnson\n")
+
+
+@pytest.mark.parametrize("target", ["contacts.db", "contacts.db-wal", "users.csv"])
+def test_rejects_never_go_over_the_database_or_the_input(target, sync, user, path, tmp_path):
+    before = path.read_bytes()
+    output = sync("userName,name\n,Ben\n", "--rejects", str(tmp_path / target), status=1)
+    assert output.count("\n") == 1
+    assert path.read_bytes() == before
+    assert (tmp_path / "users.csv").read_text() == "userName,name\n,Ben\n"
+
+
+def test_rejects_to_nowhere_is_one_clear_line(sync, sql, tmp_path):
+    output = sync("userName,name\n,Ben\n", "--rejects", str(tmp_path / "none" / "bad.csv"), status=1)
+    assert "there is no folder" in output.splitlines()[-1]
+
+
+def test_rejects_take_any_text(sync, tmp_path):
+    text = json.dumps({"userName": "a", "name": "\ud800"})
+    sync(text, "--rejects", str(tmp_path / "bad.csv"), name="users.ndjson", status=2)
+    assert "\\ud800" in (tmp_path / "bad.csv").read_text(encoding="utf-8")
+
+
+def test_one_sync_runs_at_a_time(flask, sync, app):
+    with Sync("Queue"):
+        assert "another sync or import is running" in sync(USERS, status=1)
+        assert "another sync or import is running" in flask("import", file="name\nA\n", status=1)
+    assert sync(USERS).startswith("User: 2 added")
+
+
+def test_a_change_writes_no_more_than_what_changed(sync, app, sql):
+    sync(USERS)
+    sql("CREATE TRIGGER watch AFTER UPDATE OF name_key ON contact BEGIN SELECT RAISE(ABORT, 'written'); END")
+    assert sync(USERS.replace("15002", "15003")) == "User: 0 added, 1 changed, 0 removed, 1 unchanged, 0 rejected\n"

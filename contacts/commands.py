@@ -237,7 +237,7 @@ def export_command(file: Path, type_: str | None, format_: str | None) -> None:
     All come from one moment, while the service runs.
     """
     write = files.WRITERS[format_ or files.format_of(str(file))]
-    attributes = ["id", "type", *(ATTRIBUTES_OF[type_] if type_ else VALUES)]
+    attributes = ["id", "type", *(name for name in VALUES if not type_ or name in ATTRIBUTES_OF[type_])]
     with own_connection() as connection:
         rows = connection.execute(
             f"SELECT json FROM contact {'WHERE type = ?' if type_ else ''} ORDER BY seq", [type_] if type_ else []

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import peewee
 
 from contacts.database import db
-from contacts.text import clean, fold, number_key, search_number, search_words
+from contacts.text import fold, number_key, search_number, search_words
 
 TYPES = ("Custom", "Queue", "User")
 
@@ -107,14 +107,6 @@ def columns(contact: Mapping[str, str]) -> tuple[str | None, ...]:
         search_words([name_key, *user_keys[:3]]),  # all but the employee ID
         None if phone_key is None else search_number(phone_key),
     )
-
-
-def clean_value(attribute: str, value: str) -> str:
-    """Return an attribute's value as it is stored.
-
-    Raise ValueError (text.LengthError for a blank or over-long one) with the reason when it cannot be.
-    """
-    return clean(value, ATTRIBUTES[attribute].longest)
 
 
 def locate(contact_id: str) -> tuple[int, str]:

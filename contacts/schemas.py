@@ -11,9 +11,9 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from contacts.errors import LONGEST_BODY, ApiError, Reason, StatusCode, invalid
-from contacts.model import ATTRIBUTES, TYPES, clean_value
+from contacts.model import ATTRIBUTES, TYPES
 from contacts.query import MOST, Query
-from contacts.text import LengthError, check_characters, plain
+from contacts.text import LengthError, check_characters, clean, plain
 
 FILTER_NAME = "NamesOrPhoneNumberMatches"
 ORDERS = ("Ascending", "Descending")
@@ -319,7 +319,7 @@ class Text(fields.String):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         try:
-            return clean_value(attr or "", must_be_text(value))
+            return clean(must_be_text(value), ATTRIBUTES[attr or ""].longest)
         except LengthError as error:
             raise ValidationError([Reason(StatusCode.RANGE, str(error))]) from None
         except ValueError as error:

@@ -13,21 +13,27 @@ from typing import Any, NamedTuple, Self
 
 from contacts.database import only_one, own_connection
 from contacts.files import Row
-from contacts.model import COLUMNS, DELETE, INSERT, clean_value, columns, locate, update
-from contacts.text import fold, number_key
+from contacts.model import ATTRIBUTES, COLUMNS, DELETE, INSERT, columns, locate, update
+from contacts.text import clean, fold, number_key
 
 # As many differences are one transaction, all or nothing.
 WHOLE = 5000
 # More go in several of this size: a writer of the service waits for one of them at the most.
-BATCH = 2000
-# How long a transaction of a sync waits for the service's writers, in milliseconds.
-PATIENCE = 60_000
+BATCH = 4000
+
+# What the connection of a sync is told beside database.PRAGMAS.
+PRAGMAS = (
+    ("busy_timeout", 60_000),  # milliseconds: it can wait for the service's writers longer than they for it
+    ("cache_size", -32768),  # KiB
+    ("wal_autocheckpoint", 10_000),  # pages: most are written several times, and so once for several transactions
+)
 
 VALUES = ("name", "phoneNumber", "userName", "firstName", "lastName", "employeeId")
 VALUE_COLUMNS = COLUMNS[1 : 1 + len(VALUES)]
 
 # What a type has, the attribute that its contacts are matched by, and that match in SQL.
-ATTRIBUTES_OF = {"User": VALUES, "Queue": ("name", "phoneNumber"), "Custom": ("name", "phoneNumber")}
+ATTRIBUTES_OF = {"User": set(VALUES), "Queue": {"name", "phoneNumber"}, "Custom": {"name", "phoneNumber"}}
+LONGEST = {name: attribute.longest for name, attribute in ATTRIBUTES.items()}
 KEY_OF = {"User": "userName", "Queue": "name", "Custom": "name"}
 MATCHES = {
     "User": "contact.user_name_key = incoming.key",
@@ -102,7 +108,8 @@ def checked(type_: str, row: Row) -> dict[str, str] | None:
         return None
     if kind != type_:
         reasons["type"] = f"Must be {type_}, or another type whose rows are skipped: {', '.join(ATTRIBUTES_OF)}."
-    reasons |= {name: f"A {type_} has none." for name in contact if name not in ATTRIBUTES_OF[type_]}
+    if not contact.keys() <= ATTRIBUTES_OF[type_]:
+        reasons |= {name: f"A {type_} has none." for name in contact if name not in ATTRIBUTES_OF[type_]}
     if type_ == "User" and "name" not in contact and "name" not in reasons:
         contact |= full_name(contact, reasons)
     for name in ("name", KEY_OF[type_]):
@@ -118,13 +125,13 @@ def cleaned(row: Row) -> tuple[dict[str, str], dict[str, str]]:
     contact: dict[str, str] = {}
     reasons: dict[str, str] = {}
     for name, value in row.values.items():
+        if name == "id":
+            continue
         try:
-            if name == "id":
-                continue
             if not isinstance(value, str):
                 raise ValueError("Must be text.")
             if not value.isspace():
-                contact[name] = clean_value(name, value)
+                contact[name] = clean(value, LONGEST[name])
         except ValueError as error:
             reasons[name] = str(error)
     return contact, reasons
@@ -134,7 +141,7 @@ def full_name(contact: dict[str, str], reasons: dict[str, str]) -> dict[str, str
     """Return the name that a User's first and last name make, if any."""
     name = " ".join(contact[part] for part in ("firstName", "lastName") if part in contact)
     try:
-        return {"name": clean_value("name", name)} if name else {}
+        return {"name": clean(name, LONGEST["name"])} if name else {}
     except ValueError as error:
         reasons["name"] = f"Made of firstName and lastName: {error}"
         return {}
@@ -152,7 +159,8 @@ class Sync:
             if not stack.enter_context(only_one("-sync")):
                 raise SyncError("another sync or import is running; run this one when it is done")
             self.connection = stack.enter_context(own_connection())
-            self.connection.execute(f"PRAGMA busy_timeout = {PATIENCE}")
+            for pragma, value in PRAGMAS:
+                self.connection.execute(f"PRAGMA {pragma} = {value}")
             self.connection.executescript(TEMPORARY)
             self._stack = stack.pop_all()
         return self

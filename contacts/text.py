@@ -1,5 +1,6 @@
 """The rules of text: what a value may hold, and how values are compared and found."""
 
+import re
 from collections.abc import Iterable
 from unicodedata import category, combining, normalize
 
@@ -19,7 +20,7 @@ def clean(value: str, longest: int) -> str:
     check_characters(value)
     value = value.strip()
     # NFC makes one character of four at the most, and takes long for very many.
-    if len(value) <= 4 * longest:
+    if not value.isascii() and len(value) <= 4 * longest:
         value = normalize("NFC", value)
     if not value:
         raise LengthError("Must not be blank.")
@@ -81,26 +82,23 @@ def without_accents(key: str) -> str:
     return key if key.isascii() else key.translate(_without_accents)
 
 
+_behind_no_letter = re.compile(r"(?<=[\W_])[^\W_]")
+
+
 def inner_words(word: str) -> list[str]:
     """Return the two characters with which words start inside a word: smith in doe-smith, mueller in anna.mueller.
 
     They start at a letter or digit behind what is neither, nor a mark that belongs to a letter (as vowels do in
     Indian scripts).
     """
-    starts = range(1, len(word))
-    return [word[i : i + 2] for i in starts if word[i].isalnum() and category(word[i - 1])[0] not in "LNM"]
+    starts = [found.start() for found in _behind_no_letter.finditer(word)]
+    return [word[start : start + 2] for start in starts if category(word[start - 1])[0] != "M"]
 
 
 def search_words(keys: Iterable[str | None]) -> str:
     """Return what the search index holds of a contact's names, given their keys: each word once, marked."""
-    words: dict[str, None] = {}
-    for key in keys:
-        if key:
-            words.update(dict.fromkeys(without_accents(key).split()))
-    inner: dict[str, None] = {}
-    for word in words:
-        if not word.isalnum():
-            inner.update(dict.fromkeys(inner_words(word)))
+    words = dict.fromkeys(without_accents(" ".join(filter(None, keys))).split())
+    inner = dict.fromkeys(start for word in words if not word.isalnum() for start in inner_words(word))
     return f" {MARK}{MARK}".join(["", *words, *inner])
 
 

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -586,3 +587,25 @@ def test_body_that_was_not_read_is_no_next_request(connection):
             connection.close()
         status, _, answer = exchange(connection, "GET", "/contacts?name=smuggled")
         assert (status, answer) == (200, {"statusCode": 0, "totalCount": 0, "contacts": []})
+
+
+def test_a_body_that_ends_too_early_is_refused(service, sql):
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as client:
+        head = "POST /contacts HTTP/1.1\r\nHost: x\r\nX-Role: ROLE_ADMIN\r\nContent-Type: application/json\r\n"
+        client.sendall(f'{head}Content-Length: 100\r\n\r\n{{"name":"Half"}}'.encode())
+        client.shutdown(socket.SHUT_WR)
+        answer = client.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert sql("SELECT count(*) FROM contact") == [(0,)]
+
+
+def test_thousands_of_wrong_names_get_a_short_answer(admin):
+    response = admin.post("/contacts", json={f"n{number}": 1 for number in range(5000)})
+    check(response, 422, 1)
+    assert len(response.data) < 10_000
+
+
+def test_nulls_say_nothing(admin, custom):
+    nulls = dict.fromkeys(("id", "type", "userName", "firstName", "lastName", "employeeId"))
+    assert admin.put(f"/contacts/{custom['id']}", json={"name": "New", **nulls}).status_code == 200
+    assert admin.post("/contacts", json={"name": "New", **nulls}).status_code == 201

@@ -452,3 +452,16 @@ def test_underscores_do_not_spell_the_header(service):
         connection.request("POST", "/contacts", headers=headers)
         assert connection.getresponse().status == status
         connection.close()
+
+
+@pytest.mark.parametrize(
+    "authorization", ["Bearer\tbad", "Basic eDp5, Bearer bad", "Basic eDp5,bearer bad", "Bearer", "bearer "]
+)
+def test_a_token_decides_however_it_is_sent(authorization, admin):
+    response = admin.get("/contacts", headers={"Authorization": authorization})
+    assert (response.status_code, response.json["statusCode"]) == (401, 20)
+
+
+@pytest.mark.parametrize("authorization", ["Basic YmVhcmVyOng=", "Negotiate bearer", "", "Digest username=bearer"])
+def test_what_is_no_token_leaves_the_decision_to_the_role_header(authorization, admin):
+    assert admin.get("/contacts", headers={"Authorization": authorization}).status_code == 200

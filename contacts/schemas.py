@@ -5,9 +5,10 @@ import re
 from itertools import islice
 from typing import Any, NoReturn
 
-from flask import Request
+from flask import Request, request
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
 from webargs.flaskparser import FlaskParser
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from contacts.errors import LONGEST_BODY, ApiError, Reason, StatusCode, invalid
@@ -29,7 +30,13 @@ MOST_REASONS = 20
 class Parser(FlaskParser):
     """Reads the query string and the body; whatever is wrong with them becomes the one envelope."""
 
-    DEFAULT_UNKNOWN_BY_LOCATION = {"query": RAISE, "json": RAISE}
+    DEFAULT_UNKNOWN_BY_LOCATION = {"json": RAISE}
+
+    def parse(self, argmap: Any, req: Request | None = None, *, location: str | None = None, **kwargs: Any) -> Any:
+        """Return what the URL's parameters mean, or what the body says."""
+        if location == "query":
+            return argmap.read((req or request).args)
+        return super().parse(argmap, req, location=location, **kwargs)
 
     def load_json(self, req: Request, schema: Schema) -> Any:
         """Return the body's JSON; an empty body is as {}.
@@ -62,7 +69,7 @@ class Parser(FlaskParser):
 
     def handle_error(self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any) -> NoReturn:
         """Raise ApiError 422 with the reasons by attribute or parameter."""
-        # webargs puts the place (query, json) around marshmallow's reasons by name.
+        # webargs puts the place (json) around marshmallow's reasons by name.
         (messages,) = error.normalized_messages().values()
         # A body can have thousands of wrong names; nobody reads as many reasons.
         first = islice(messages.items(), MOST_REASONS)
@@ -89,8 +96,6 @@ def refuse(constant: str) -> NoReturn:
 
 class Parameter(fields.String):
     """A query parameter that is given once and is not blank."""
-
-    is_multiple = True  # webargs gives all the values, so that a second one is not lost in silence
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if len(value) > 1:
@@ -205,7 +210,47 @@ class Strict(Schema):
         }
 
 
-class ListQuery(Strict):
+class Parameters(Strict):
+    """The parameters in a request's URL."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.by_key = {field.data_key or name: (name, field) for name, field in self.fields.items()}
+
+    def read(self, given: MultiDict[str, str]) -> Any:
+        """Return what the parameters mean; raise ApiError 422 for those that are wrong.
+
+        As load() does, but looking at the parameters that are given and not at all that there are: a request
+        gives few of many.
+        """
+        data: dict[str, Any] = {}
+        errors: dict[str, list[Any]] = {}
+        for key, texts in given.lists():
+            name, field = self.by_key.get(key, (None, None))
+            if field is None:
+                errors[key] = [self.error_messages["unknown"]]
+                continue
+            try:
+                data[str(name)] = field.deserialize(texts, key, given)
+            except ValidationError as error:
+                errors[key] = list(error.messages)
+        for key, (name, field) in self.by_key.items():
+            if field.required and name not in data and key not in errors:
+                errors[key] = [field.error_messages["required"]]
+        if errors := errors or self.check(data):
+            raise invalid(dict(islice(errors.items(), MOST_REASONS)))
+        return self.meaning(data)
+
+    def check(self, data: dict[str, Any]) -> dict[str, list[Reason]]:
+        """Return what is wrong with the parameters together: nothing."""
+        return {}
+
+    def meaning(self, data: dict[str, Any]) -> Any:
+        """Return what the view gets: the values by name."""
+        return data
+
+
+class ListQuery(Parameters):
     """The query language of GET /contacts."""
 
     id = Values(metadata={"description": "The contacts with this id."})
@@ -246,30 +291,24 @@ class ListQuery(Strict):
     limit = Number(1, metadata={"description": "How many contacts to return at most; default: all."})
     chosen = Fields()
 
-    @validates_schema
-    def check_filter(self, data: dict[str, Any], **_: Any) -> None:
-        """Refuse one of filterName and filterParameters without the other."""
+    def check(self, data: dict[str, Any]) -> dict[str, list[Reason]]:
+        """Return what is wrong with the parameters together."""
         for one, other in (("filterName", "filterParameters"), ("filterParameters", "filterName")):
             if one in data and other not in data:
-                raise ValidationError([Reason(StatusCode.MISSING, f"Goes with {one}.")], other)
-
-    @validates_schema
-    def check_terms(self, data: dict[str, Any], **_: Any) -> None:
-        """Refuse a search without words, or with too many."""
+                return {other: [Reason(StatusCode.MISSING, f"Goes with {one}.")]}
         for name, terms in (("q", words(data.get("q", ""))), ("filterParameters", data.get("filterParameters", []))):
+            if name in data and not terms:
+                return {name: [Reason(StatusCode.RANGE, "Must not be blank.")]}
             if any(len(term) > LONGEST_TERM for term in terms):
-                reason = f"A word must not be longer than {LONGEST_TERM} characters."
-                raise ValidationError([Reason(StatusCode.RANGE, reason)], name)
+                return {name: [Reason(StatusCode.RANGE, f"Give words of {LONGEST_TERM} characters at most.")]}
             if len(terms) > MOST_TERMS:
-                raise ValidationError([Reason(StatusCode.RANGE, f"Give {MOST_TERMS} words at most.")], name)
-        if "q" in data and not words(data["q"]):
-            raise ValidationError([Reason(StatusCode.RANGE, "Must not be blank.")], "q")
+                return {name: [Reason(StatusCode.RANGE, f"Give {MOST_TERMS} words at most.")]}
+        return {}
 
-    @post_load
-    def query(self, data: dict[str, Any], **_: Any) -> Query:
+    def meaning(self, data: dict[str, Any]) -> Query:
         """Return the Query that the parameters spell."""
         return Query(
-            filters={name: data[name] for name in ATTRIBUTES if name in data},
+            filters={name: data[name] for name in data if name in ATTRIBUTES},
             words=words(data.get("q", "")),
             patterns=data.get("filterParameters", []),
             sort=data.get("sortBy", "name"),
@@ -285,18 +324,17 @@ def words(text: str) -> list[str]:
     return [word for word in dict.fromkeys(text.split()) if plain(word)]
 
 
-class OneQuery(Strict):
+class OneQuery(Parameters):
     """The parameters of GET /contacts/{id}."""
 
     chosen = Fields()
 
-    @post_load
-    def fields_alone(self, data: dict[str, Any], **_: Any) -> tuple[str, ...] | None:
+    def meaning(self, data: dict[str, Any]) -> tuple[str, ...] | None:
         """Return the attributes to answer with; None: all."""
         return data.get("chosen")
 
 
-class IdQuery(Strict):
+class IdQuery(Parameters):
     """The parameters of DELETE /contacts."""
 
     id = Parameter(
@@ -306,7 +344,7 @@ class IdQuery(Strict):
     )
 
 
-class NoQuery(Strict):
+class NoQuery(Parameters):
     """A request without parameters in its URL."""
 
 

@@ -385,9 +385,9 @@ def test_json_by_other_spellings_is_read(content_type, admin):
 
 
 @pytest.fixture
-def busy(app, path):
+def busy(app, path, monkeypatch):
     """Another process that holds the write lock until it is told to end; waiting for it is short."""
-    db.execute_sql("PRAGMA busy_timeout = 20")
+    monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.02)
     holder = subprocess.Popen(
         [
             sys.executable,

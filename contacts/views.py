@@ -7,7 +7,6 @@ from typing import Any
 
 from flask import Flask, Response, redirect, request, url_for
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from werkzeug.http import parse_etags
 
 from contacts import query
@@ -20,15 +19,14 @@ from contacts.schemas import (
     ContactList,
     Done,
     IdQuery,
+    LeanBlueprint,
     ListQuery,
     NewContact,
     NoQuery,
     OneQuery,
-    Parser,
 )
 
-blp = Blueprint("contacts", __name__, description="One directory of Users, Queues and Custom contacts.")
-blp.ARGUMENTS_PARSER = Parser()
+blp = LeanBlueprint("contacts", __name__, description="One directory of Users, Queues and Custom contacts.")
 
 WRITABLE = ("name", "phoneNumber")
 

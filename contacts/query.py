@@ -336,11 +336,14 @@ def head_sql(shape: Shape) -> str:
 @lru_cache(maxsize=1024)
 def rows_sql(shape: Shape, source: str, together: bool) -> str:
     """Return the statement that gives a page of contacts: row by row, or how many and all together."""
-    select = f"SELECT {columns_sql(shape.fields)} AS json"
-    rest = f"{source_sql(shape, source)} ORDER BY {order_sql(shape)} {fragments(shape).limit}"
+    # The page's numbers come first, from an index alone where one is in the right order: the rows that an offset
+    # skips are not read, and a sort does not carry them along. CROSS: in the order of the page.
+    page = f"SELECT contact.seq {source_sql(shape, source)} ORDER BY {order_sql(shape)} {fragments(shape).limit}"
+    rows = f"FROM ({page}) AS page CROSS JOIN contact USING (seq)"
     if together:
-        return f"SELECT count(*), CAST(group_concat(json) AS BLOB) AS contacts FROM ({select} {rest})"
-    return f"SELECT CAST({columns_sql(shape.fields)} AS BLOB) {rest}"
+        columns = columns_sql(shape.fields)
+        return f"SELECT count(*), CAST(group_concat(json) AS BLOB) AS contacts FROM (SELECT {columns} AS json {rows})"
+    return f"SELECT CAST({columns_sql(shape.fields)} AS BLOB) {rows}"
 
 
 def total_sql(shape: Shape) -> str:

@@ -110,6 +110,7 @@ class Number(Parameter):
     def __init__(self, least: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.least = least
+        self.metadata = {**self.metadata, "type": "integer", "minimum": least}
 
     def read(self, text: str) -> int:
         """Return the number; raise ValidationError for anything else."""
@@ -284,7 +285,7 @@ class ListQuery(Parameters):
             "but contacts without the attribute stay last."
         },
     )
-    offset = Number(0, metadata={"description": "How many contacts to skip.", "type": "integer"})
+    offset = Number(0, metadata={"description": "How many contacts to skip."})
     limit = Number(1, metadata={"description": "How many contacts to return at most; default: all."})
     chosen = Fields()
 

@@ -6,6 +6,7 @@ import os
 import re
 import sqlite3
 import subprocess
+from contextlib import closing
 
 import pytest
 from conftest import ADMIN, ROOT, Client, add
@@ -175,7 +176,8 @@ def test_a_backup_does_not_overwrite_unless_told(flask, custom, tmp_path):
     assert "say --overwrite" in flask("backup", str(file), status=1)
     assert file.read_text() == "precious"
     flask("backup", "--overwrite", str(file))
-    assert sqlite3.connect(file).execute("SELECT name FROM contact").fetchall() == [("Some Contact",)]
+    with closing(sqlite3.connect(file)) as copy:
+        assert copy.execute("SELECT name FROM contact").fetchall() == [("Some Contact",)]
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])

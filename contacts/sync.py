@@ -45,7 +45,7 @@ TEMPORARY = f"""
 CREATE TEMP TABLE incoming (
     number INTEGER PRIMARY KEY, line INTEGER, key TEXT, phone_key TEXT, {" TEXT, ".join(VALUE_COLUMNS)} TEXT
 );
-CREATE TEMP TABLE kept (key TEXT);
+CREATE TEMP TABLE kept (key TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE rejected (line INTEGER, reasons TEXT, row TEXT);
 CREATE TEMP TABLE difference (action TEXT, id TEXT, number INTEGER);
 """
@@ -54,13 +54,20 @@ INTO_INCOMING = (
     f"VALUES (?, ?, ?{', ?' * len(VALUE_COLUMNS)})"
 )
 
-# Each row whose key another row has, with the line of the first such row.
+# Each row whose key another row has, with the line of the first other one.
 DUPLICATES = """
-SELECT incoming.number, incoming.line, (
-    SELECT line FROM incoming AS other WHERE other.key = twice.key AND other.number <> incoming.number
-    ORDER BY other.number LIMIT 1
-)
-FROM (SELECT key FROM incoming GROUP BY key HAVING count(*) > 1) AS twice JOIN incoming USING (key)
+WITH
+    firsts AS (SELECT key, min(number) AS first FROM incoming GROUP BY key HAVING count(*) > 1),
+    twice AS MATERIALIZED (
+        SELECT key, first, (
+            SELECT min(number) FROM incoming WHERE incoming.key = firsts.key AND number > first
+        ) AS second
+        FROM firsts
+    )
+SELECT incoming.number, incoming.line, other.line
+FROM twice
+JOIN incoming ON incoming.key = twice.key
+JOIN incoming AS other ON other.number = iif(incoming.number = first, second, first)
 """
 
 
@@ -202,7 +209,7 @@ class Sync:
         key = values.get(KEY_OF[self.type])
         if isinstance(key, str):
             self.connection.execute(
-                "INSERT INTO kept VALUES (?)", (fold(key.strip()).encode("utf-8", "replace").decode(),)
+                "INSERT OR IGNORE INTO kept VALUES (?)", (fold(key.strip()).encode("utf-8", "replace").decode(),)
             )
 
     def _reject_duplicates(self) -> None:

@@ -5,9 +5,10 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import peewee
 from flask import Flask
@@ -93,12 +94,28 @@ def write() -> Iterator[None]:
 
 
 @contextmanager
-def own_connection() -> Iterator[sqlite3.Connection]:
-    """Lend a connection for as long as the block lasts: for what must not hold up its thread's own."""
+def transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
+    """Run the block as one transaction of this connection."""
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def own_connection(more: Iterable[tuple[str, Any]] = ()) -> Iterator[sqlite3.Connection]:
+    """Lend a connection for as long as the block lasts: for what must not hold up its thread's own.
+
+    It is told PRAGMAS, and then `more`.
+    """
     # A stream may be closed by another thread than the one that began it.
     connection = sqlite3.connect(db.database, isolation_level=None, check_same_thread=False)
     try:
-        for pragma, value in PRAGMAS:
+        for pragma, value in (*PRAGMAS, *more):
             connection.execute(f"PRAGMA {pragma} = {value}")
         yield connection
     finally:

@@ -5,6 +5,7 @@ import logging
 import sqlite3
 from collections.abc import Iterable
 from enum import IntEnum
+from itertools import islice
 from typing import Any
 
 import peewee
@@ -16,6 +17,9 @@ log = logging.getLogger(__name__)
 
 # The longest body that is read, in bytes.
 LONGEST_BODY = 64 * 1024
+
+# As many attributes or parameters are told what is wrong with them at once.
+MOST_REASONS = 20
 
 # How long a client should wait before it tries again, in seconds.
 RETRY_AFTER = "1"
@@ -78,8 +82,10 @@ class ApiError(HTTPException):
 def invalid(errors: dict[str, list[Any]]) -> ApiError:
     """Return the answer to a request whose attributes or parameters are wrong: name to reasons.
 
-    The statusCode is the first that applies, in the order of the contract's table.
+    The statusCode is the first that applies, in the order of the contract's table. A body can have thousands of
+    wrong names; nobody reads as many reasons, so only the first names are told.
     """
+    errors = dict(islice(errors.items(), MOST_REASONS))
     reasons = [(name, reason) for name in errors for reason in errors[name]]
     status_code = min(getattr(reason, "status_code", StatusCode.INVALID) for _, reason in reasons)
     return ApiError(422, status_code, " ".join(f"{name}: {reason}" for name, reason in reasons), errors)

@@ -24,7 +24,6 @@ _blanks = re.compile(r"\s*")
 
 # A spreadsheet runs a cell that begins so as a formula. An apostrophe in front keeps it text.
 _formula = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
-_escaped = re.compile("'+[=+\\-@\t\r\n＝＋－＠]")
 
 
 class FileError(Exception):
@@ -291,7 +290,7 @@ WRITERS: dict[str, Callable[[TextIO, Iterable[str], Iterable[str]], None]] = {
 
 def unescaped(cell: str) -> str:
     """Return what a CSV cell says, without the apostrophe that keeps it from being a formula."""
-    return cell[1:] if cell[0:1] == "'" and _escaped.match(cell) else cell
+    return cell[1:] if cell[:1] == "'" and _formula.match(cell) else cell
 
 
 def escaped(value: str) -> str:

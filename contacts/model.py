@@ -1,6 +1,6 @@
 """The contact and the bearer token, as schema.sql lays them out, and the rules of a contact's values."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -75,6 +75,9 @@ class Token(peewee.Model):
         database = db
 
 
+# The values of COLUMNS.
+Row = tuple[str | None, ...]
+
 # What a write gives to the database; columns() makes it.
 COLUMNS = (
     *("type", "name", "phone_number", "user_name", "first_name", "last_name", "employee_id"),
@@ -87,15 +90,17 @@ DELETE = "DELETE FROM contact WHERE seq = ? AND id = ?"
 RETURNING = "RETURNING id, CAST(json AS BLOB)"
 
 
-def update(names: Iterable[str]) -> str:
-    """Return the statement that sets these of COLUMNS; it binds their values, then what locate() returns."""
-    return f"UPDATE contact SET {', '.join(f'{name} = ?' for name in names)} WHERE seq = ? AND id = ?"
+def update(old: Row, new: Row) -> tuple[str, Row]:
+    """Return the statement that changes the values of COLUMNS, and what it binds before what locate() returns.
+
+    It sets those that differ and no others: SQLite writes every index of a column that is set. At least one must.
+    """
+    differs = [index for index in range(len(COLUMNS)) if new[index] != old[index]]
+    assignments = ", ".join(f"{COLUMNS[index]} = ?" for index in differs)
+    return f"UPDATE contact SET {assignments} WHERE seq = ? AND id = ?", tuple(new[index] for index in differs)
 
 
-UPDATE = update(COLUMNS)
-
-
-def columns(contact: Mapping[str, str]) -> tuple[str | None, ...]:
+def columns(contact: Mapping[str, str]) -> Row:
     """Return the values of COLUMNS for a contact in the API's terms, whose values are clean."""
     name, number = contact["name"], contact.get("phoneNumber")
     user = [contact.get(attribute) for attribute in USER_ATTRIBUTES]

@@ -7,12 +7,11 @@ sort), and is made once for each shape. Values are always bound parameters.
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import lru_cache
 from itertools import count
 from typing import Any, NamedTuple
 
-from contacts.database import db, own_connection
+from contacts.database import db, own_connection, transaction
 from contacts.model import ATTRIBUTES, USER_ATTRIBUTES, row_number
 from contacts.text import MARK, fold, number_key, plain
 
@@ -97,7 +96,7 @@ def search(shape: Shape, page: tuple[Any, ...]) -> tuple[int, int, bytes | None]
     but it is a short one.
     """
     *values, limit, offset = page
-    with snapshot():
+    with transaction(db.connection(), "BEGIN"):
         revision, size, total = run(head_sql(shape), values)
         wanted = max(0, min(limit, total - offset))
         if shape.sort == "name" and 2 * (offset + wanted) * size < total * min(total, WALK):
@@ -122,16 +121,6 @@ def binding(statement: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
 def parameters(statement: str) -> int:
     """Return the highest number of a statement's parameters."""
     return max(map(int, re.findall(r"\?(\d+)", statement)), default=0)
-
-
-@contextmanager
-def snapshot() -> Iterator[None]:
-    """Let the statements of the block see one state of the directory."""
-    db.execute_sql("BEGIN")
-    try:
-        yield
-    finally:
-        db.execute_sql("COMMIT")
 
 
 def stream(shape: Shape, values: list[Any], limit: int, offset: int) -> Iterator[bytes]:

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Callable
 from functools import wraps
-from itertools import islice
 from typing import Any, NoReturn
 
 from flask import Request, request
@@ -25,9 +24,6 @@ ORDERS = ("Ascending", "Descending")
 # More words than this, or longer ones (in characters), are not a search but a mistake.
 MOST_TERMS = 32
 LONGEST_TERM = 4000
-
-# As many attributes or parameters are told what is wrong with them at once.
-MOST_REASONS = 20
 
 
 class Parser(FlaskParser):
@@ -68,9 +64,7 @@ class Parser(FlaskParser):
         """Raise ApiError 422 with the reasons by attribute or parameter."""
         # webargs puts the place (json) around marshmallow's reasons by name.
         (messages,) = error.normalized_messages().values()
-        # A body can have thousands of wrong names; nobody reads as many reasons.
-        first = islice(messages.items(), MOST_REASONS)
-        raise invalid({"body" if name == "_schema" else name: list(reasons) for name, reasons in first})
+        raise invalid({"body" if name == "_schema" else name: list(messages[name]) for name in messages})
 
 
 def malformed(why: str) -> ApiError:
@@ -236,7 +230,7 @@ class Parameters(Strict):
             if field.required and name not in data and key not in errors:
                 errors[key] = [field.error_messages["required"]]
         if errors := errors or self.check(data):
-            raise invalid(dict(islice(errors.items(), MOST_REASONS)))
+            raise invalid(errors)
         return self.meaning(data)
 
     def check(self, data: dict[str, Any]) -> dict[str, list[Reason]]:

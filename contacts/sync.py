@@ -1,17 +1,16 @@
 """The directory sync: makes the Users, or the Queues, of the directory equal to a file.
 
 The file is read, checked and compared without holding up anybody: in temporary tables that only this
-connection sees. Then just the differences are written, in transactions of at most BATCH.
+connection sees. Then just the differences are written: a few in one transaction, many in several.
 """
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import islice
 from typing import Any, NamedTuple, Self
 
-from contacts.database import only_one, own_connection
+from contacts.database import only_one, own_connection, transaction
 from contacts.files import Row
 from contacts.model import ATTRIBUTES, COLUMNS, DELETE, INSERT, columns, locate, update
 from contacts.text import clean, fold, number_key
@@ -165,9 +164,7 @@ class Sync:
         with ExitStack() as stack:
             if not stack.enter_context(only_one("-sync")):
                 raise SyncError("another sync or import is running; run this one when it is done")
-            self.connection = stack.enter_context(own_connection())
-            for pragma, value in PRAGMAS:
-                self.connection.execute(f"PRAGMA {pragma} = {value}")
+            self.connection = stack.enter_context(own_connection(PRAGMAS))
             self.connection.executescript(TEMPORARY)
             self._stack = stack.pop_all()
         return self
@@ -308,40 +305,22 @@ class Sync:
         return int(self.connection.execute("SELECT count(*) FROM difference").fetchone()[0])
 
     def _updates(self, changed: dict[str, list[str | None]]) -> dict[str, list[tuple[Any, ...]]]:
-        """Return the statements that change contacts, each with what it binds.
-
-        A statement sets the columns that differ and no others: SQLite writes every index of a column that is set.
-        """
+        """Return the statements that change contacts, each with what it binds for every contact that it changes."""
         updates: dict[str, list[tuple[Any, ...]]] = {}
         select = f"SELECT {', '.join(COLUMNS)} FROM contact WHERE seq = ? AND id = ?"
         for contact_id, values in changed.items():
             new = self._columns(values)
             # Another run may have changed the contact meanwhile, or removed it.
             old = self.connection.execute(select, locate(contact_id)).fetchone() or new
-            differs = [index for index in range(len(COLUMNS)) if new[index] != old[index]]
-            if not differs:
-                continue
-            statement = update(COLUMNS[index] for index in differs)
-            updates.setdefault(statement, []).append((*(new[index] for index in differs), *locate(contact_id)))
+            if new != old:
+                statement, bound = update(old, new)
+                updates.setdefault(statement, []).append((*bound, *locate(contact_id)))
         return updates
 
     def _columns(self, values: list[str | None]) -> tuple[str | None, ...]:
         """Return what INSERT and UPDATE bind for an incoming contact."""
         contact = {name: value for name, value in zip(VALUES, values, strict=True) if value is not None}
         return columns({"type": self.type, **contact})
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
-    """Run the block as one transaction of this connection."""
-    connection.execute(begin)
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def columns_of(table: str) -> str:

@@ -12,7 +12,7 @@ from werkzeug.http import parse_etags
 from contacts import query
 from contacts.database import db, write
 from contacts.errors import ApiError, Reason, StatusCode, invalid, missing
-from contacts.model import DELETE, INSERT, RETURNING, SELECT, UPDATE, columns, entity_tag, locate
+from contacts.model import DELETE, INSERT, RETURNING, SELECT, columns, entity_tag, locate, update
 from contacts.schemas import (
     ContactAnswer,
     ContactChanges,
@@ -143,7 +143,8 @@ def change(contact_id: Any, changes: dict[str, Any]) -> Response:
         if changed == contact:
             saved = as_json(contact)
         else:
-            _, saved = db.execute_sql(f"{UPDATE} {RETURNING}", (*columns(changed), *locate(contact["id"]))).fetchone()
+            statement, values = update(columns(contact), columns(changed))
+            _, saved = db.execute_sql(f"{statement} {RETURNING}", (*values, *locate(contact["id"]))).fetchone()
     return answered(one(saved), entity_tag(saved))
 
 

@@ -98,7 +98,9 @@ def search(shape: Shape, page: tuple[Any, ...]) -> tuple[int, int, bytes | None]
     *values, limit, offset = page
     with transaction(db.connection(), "BEGIN"):
         revision, size, total = run(head_sql(shape), values)
-        wanted = max(0, min(limit, total - offset))
+        wanted = min(limit, total - offset)
+        if wanted <= 0:
+            return revision, total, None
         if shape.sort == "name" and 2 * (offset + wanted) * size < total * min(total, WALK):
             found, contacts = run(rows_sql(shape, "walk", True), page)
             if found == wanted:

@@ -180,6 +180,17 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def listens(process, port):
+    """Wait until a process that was started listens on a port; tell whether it does."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return True
+        time.sleep(0.05)
+    return False
+
+
 class Service:
     """A real gunicorn on 127.0.0.1, with its own database."""
 
@@ -198,16 +209,8 @@ class Service:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return
-            except OSError:
-                if self.process.poll() is not None:
-                    break
-                time.sleep(0.05)
-        raise RuntimeError(f"gunicorn did not start: {self.stop()}")
+        if not listens(self.process, self.port):
+            raise RuntimeError(f"gunicorn did not start: {self.stop()}")
 
     def stop(self):
         """End it and return what it printed."""

@@ -4,14 +4,12 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, free_port
+from conftest import ROOT, free_port, listens
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -59,21 +57,11 @@ def target(request, tmp_path):
             ["make", request.param], cwd=project, env=environment, stdout=log, stderr=log, start_new_session=True
         )
     try:
-        wait_for(process, port, tmp_path / "log")
+        assert listens(process, port), (tmp_path / "log").read_text()
         yield request.param, project, port, environment
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(40)
-
-
-def wait_for(process, port, log):
-    for _ in range(1200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.05)
-    raise AssertionError(log.read_text())
 
 
 def test_commands_print_what_the_readme_says(target):

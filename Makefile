@@ -19,11 +19,11 @@ demo: .venv/run
 
 # Run the tests
 test: .venv/dev
-	$(BIN)/python -m pytest -m "not load"
+	$(BIN)/python -m pytest -m "not slow"
 
-# Run the tests of large files and heavy load, some minutes
+# Run the tests of a large sync beside the running service
 load: .venv/dev
-	$(BIN)/python -m pytest -m load
+	$(BIN)/python -m pytest tests/test_sync_live.py
 
 # Check style and types
 lint: .venv/dev

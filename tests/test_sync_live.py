@@ -12,7 +12,7 @@ import threading
 import pytest
 from conftest import ADMIN, AGENT, ROOT
 
-pytestmark = pytest.mark.load
+pytestmark = pytest.mark.slow
 
 ROWS = 50_000
 BATCH = 4_000

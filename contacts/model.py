@@ -7,7 +7,7 @@ from typing import NamedTuple
 import peewee
 
 from contacts.database import db
-from contacts.text import fold, number_key, search_number, search_words
+from contacts.text import fold, number_key, plain_text, search_text
 
 TYPES = ("Custom", "Queue", "User")
 
@@ -55,8 +55,10 @@ class Contact(peewee.Model):
     first_name_key = peewee.TextField(null=True)
     last_name_key = peewee.TextField(null=True)
     employee_id_key = peewee.TextField(null=True)
-    search_words = peewee.TextField()
+    search_names = peewee.TextField()
     search_number = peewee.TextField(null=True)
+    plain_names = peewee.TextField(null=True)
+    plain_number = peewee.TextField(null=True)
     json = peewee.TextField()
 
     class Meta:
@@ -82,7 +84,7 @@ Row = tuple[str | None, ...]
 COLUMNS = (
     *("type", "name", "phone_number", "user_name", "first_name", "last_name", "employee_id"),
     *("name_key", "phone_key", "user_name_key", "first_name_key", "last_name_key", "employee_id_key"),
-    *("search_words", "search_number"),
+    *("search_names", "search_number", "plain_names", "plain_number"),
 )
 SELECT = "SELECT CAST(json AS BLOB) FROM contact WHERE seq = ? AND id = ?"
 INSERT = f"INSERT INTO contact ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
@@ -106,11 +108,14 @@ def columns(contact: Mapping[str, str]) -> Row:
     user = [contact.get(attribute) for attribute in USER_ATTRIBUTES]
     name_key, phone_key = fold(name), number_key(number) if number else None
     user_keys = [fold(value) if value else None for value in user]
+    names = [name_key, *filter(None, user_keys[:3])]  # all but the employee ID
     return (
         *(contact["type"], name, number, *user),
         *(name_key, phone_key, *user_keys),
-        search_words([name_key, *user_keys[:3]]),  # all but the employee ID
-        None if phone_key is None else search_number(phone_key),
+        search_text(names),
+        search_text([phone_key]) if phone_key is not None else None,
+        plain_text(names),
+        plain_text([phone_key]) if phone_key is not None else None,
     )
 
 

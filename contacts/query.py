@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from contacts.database import db, own_connection, transaction
 from contacts.model import ATTRIBUTES, USER_ATTRIBUTES, row_number
-from contacts.text import MARK, fold, number_key, plain
+from contacts.text import BETWEEN, EDGE, WORD, fold, marked, number_key, plain
 
 # As many contacts are answered in one piece; more are streamed, in blocks of as many.
 BLOCK = 1000
@@ -67,8 +67,10 @@ FILTERS = {
 
 # How a row is compared with a search term.
 NAMES = ("name_key", "user_name_key", "first_name_key", "last_name_key")
+FOUND = "instr(contact.search_{0}, ?) OR instr(contact.plain_{0}, ?)"
 TESTS = {
-    "word": "(instr(contact.search_words, ?) OR instr(contact.search_number, ?))",
+    "word": f"({FOUND.format('names')} OR {FOUND.format('number')})",
+    "start": f"({FOUND.format('names')} OR {FOUND.format('names')} OR {FOUND.format('number')})",
     "pattern": f"({' OR '.join(f'{name} GLOB ?' for name in NAMES)} OR phone_key GLOB ?)",
 }
 
@@ -78,8 +80,8 @@ def read(query: Query) -> Answer:
     shape, values = plan(query)
     limit = MOST if query.limit is None else query.limit
     page = (*values, min(limit, BLOCK), query.offset)
-    if shape.searched:
-        revision, total, contacts = search(shape, page)
+    if shape.searched or query.offset > WALK:
+        revision, total, contacts = find(shape, page)
     else:
         revision, total, contacts = run(page_sql(shape), page)
     if min(limit, total - query.offset) > BLOCK:
@@ -88,12 +90,12 @@ def read(query: Query) -> Answer:
     return Answer(revision, b'{"statusCode":0,"totalCount":%d,"contacts":[%b]}' % (total, contacts or b""))
 
 
-def search(shape: Shape, page: tuple[Any, ...]) -> tuple[int, int, bytes | None]:
-    """Return the revision, the number of hits and a page of them; `page` is the values, limit and offset.
+def find(shape: Shape, page: tuple[Any, ...]) -> tuple[int, int, bytes | None]:
+    """Return the revision, the total and a page of contacts, by the way that the total suggests.
 
-    Where hits are dense, walking the contacts in their order meets a page of them at once; where they are
-    rare, finding all and sorting them is as quick. A walk that ends before the page is full was for nothing,
-    but it is a short one.
+    `page` is the values, limit and offset. A page behind the middle is looked for from the end. Where a search's
+    hits are dense, walking the contacts in their order meets a page of them at once; where they are rare, finding
+    all and sorting them is as quick. A walk that ends before the page is full was for nothing, but it is a short one.
     """
     *values, limit, offset = page
     with transaction(db.connection(), "BEGIN"):
@@ -101,6 +103,11 @@ def search(shape: Shape, page: tuple[Any, ...]) -> tuple[int, int, bytes | None]
         wanted = min(limit, total - offset)
         if wanted <= 0:
             return revision, total, None
+        if not shape.searched:
+            backward = offset > total / 2
+            skipped = total - offset - wanted if backward else offset
+            _, contacts = run(rows_sql(shape, "table", True, backward), (*values, wanted, skipped))
+            return revision, total, contacts
         if shape.sort == "name" and 2 * (offset + wanted) * size < total * min(total, WALK):
             found, contacts = run(rows_sql(shape, "walk", True), page)
             if found == wanted:
@@ -157,16 +164,18 @@ def plan(query: Query) -> tuple[Shape, list[Any]]:
         kind, bound = plan_filter(attribute, given)
         filters.append((attribute, kind))
         values += bound
-    terms = [plan_word(word) for word in query.words] + [plan_pattern(pattern) for pattern in query.patterns]
-    match = " AND ".join(dict.fromkeys(term.match for term in terms if term.match))
+    # Every contact has a name that * matches.
+    patterns = [pattern for pattern in query.patterns if pattern.strip("*")]
+    terms = [plan_word(word) for word in query.words] + [plan_pattern(pattern) for pattern in patterns]
+    match = " AND ".join(dict.fromkeys(term.match for term in terms))
     values.append(match)
     values += [value for term in terms for value in term.values]
     # A filter by anything but the type leaves few rows, quicker to test than to search for.
-    broad = all(attribute == "type" or kind == "present" for attribute, kind in filters)
+    searched = bool(terms) and all(attribute == "type" or kind == "present" for attribute, kind in filters)
     shape = Shape(
         tuple(filters),
         tuple((term.test, term.exact) for term in terms),
-        bool(match) and broad,
+        searched,
         query.sort,
         query.descending,
         query.fields,
@@ -202,63 +211,78 @@ def plan_filter(attribute: str, given: list[str]) -> tuple[str, list[Any]]:
 class Term(NamedTuple):
     """One search term."""
 
-    match: str  # for the search index: finds every contact that matches; "": it cannot help
+    match: str  # what the search index looks for: it finds every contact that matches
     exact: bool  # the search index finds just those
     test: str  # key of TESTS
     values: Sequence[str | None]  # what the test binds
 
 
 def plan_word(word: str) -> Term:
-    """Look for a word of q in the names, and for its letters and digits in the number."""
-    name = needle(plain(word))
-    number = needle(plain(number_key(word))) or name
-    match = quoted(name) if name == number else f"(search_words : {quoted(name)} OR search_number : {quoted(number)})"
-    return Term(match, True, "word", [name, number])
-
-
-def needle(word: str) -> str:
-    """Return what to look for: a short word behind the marks that say where words start."""
-    return MARK * (3 - len(word)) + word if 0 < len(word) < 3 else word
-
-
-def quoted(text: str) -> str:
-    """Return the search index's query for three or more characters in a row."""
-    return '"' + text.replace('"', '""') + '"'
+    """Look for a word of q in the names, and for its letters and digits in the number; a short one where they start."""
+    name = plain(word)
+    number = plain(number_key(word)) or name
+    names, numbers = [marked(name)], [number]
+    if len(name) < 3:
+        names = [start[len(name) - 3 :] + names[0] for start in (EDGE, WORD)]
+    if len(number) < 3:
+        numbers = [EDGE[len(number) - 3 :] + number]
+    match = any_of(names)  # in any column: a number has no words in it
+    if name != number:
+        match = f"({{search_names plain_names}} : {match} OR {{search_number plain_number}} : {any_of(numbers)})"
+    values = [text for text in names + numbers for _ in range(2)]
+    return Term(match, True, "word" if len(names) == 1 else "start", values)
 
 
 def plan_pattern(pattern: str) -> Term:
     """Compare a whole name with the pattern, and the number with its letters and digits, when it has any.
 
-    The search index narrows the contacts down by the literal parts.
+    Of several literal parts, the search index does not know whether one value has them, in this order.
     """
     parts = re.split(r"\*+", fold(pattern))
     name = "*".join(re.sub(r"[\[?]", r"[\g<0>]", part) for part in parts)
-    match = matched("search_words", [plain(part) for part in parts])
     number: str | None = None
+    found = in_names = needles(parts)
+    match = f"(search_names : {all_of(in_names)})"
     if number_key(pattern):
-        number_parts = [number_key(part) for part in parts]
-        number = re.sub(r"\*+", "*", "*".join(number_parts))
-        in_number = matched("search_number", [plain(part) for part in number_parts])
-        match = f"({match} OR {in_number})" if match and in_number else ""
-    return Term(match, False, "pattern", [*[name] * len(NAMES), number])
+        number = re.sub(r"\*+", "*", "*".join(map(number_key, parts)))
+        found = needles(number.split("*"))
+        if found == in_names:
+            match = f"({{search_names search_number}} : {all_of(found)})"
+        else:
+            match = f"({match} OR (search_number : {all_of(found)}))"
+    return Term(match, len(in_names) == len(found) == 1, "pattern", [*[name] * len(NAMES), number])
 
 
-def matched(column: str, parts: list[str]) -> str:
-    """Return the search index's query for the literal parts of a pattern; "": it cannot help."""
-    found = [quoted(piece) for index, part in enumerate(parts) for piece in pieces(part, index == 0)]
-    return f"({' AND '.join(f'{column} : {piece}' for piece in found)})" if found else ""
+def needles(parts: list[str]) -> list[str]:
+    """Return what the search index holds of the literal parts of a pattern, the first and last at the edges."""
+    last = len(parts) - 1
+    return [needle(part, index == 0, index == last) for index, part in enumerate(parts) if part]
 
 
-def pieces(part: str, first: bool) -> list[str]:
-    """Return what the search index can look for in the literal part of a pattern.
+def needle(part: str, starts: bool, ends: bool) -> str:
+    """Return what the search index holds, in three characters or more, of a part where a value starts or ends."""
+    if starts or ends:
+        before, behind = starts * EDGE, ends * EDGE
+        text = marked(part)
+        if len(text) > 1 or (starts and ends):
+            before, behind = before[-1:], behind[:1]
+        return before + text + behind
+    return BETWEEN.join(part).center(3, BETWEEN) if len(part) < 3 else marked(part)
 
-    A word that is known to start here (at the start of the value, or behind a blank) has its marks.
-    """
-    found = []
-    for index, word in enumerate(part.split()):
-        starts = (first and index == 0) or index > 0 or part[0].isspace()
-        found.append(MARK + MARK + word if starts else word)
-    return [piece for piece in found if len(piece) >= 3]
+
+def any_of(texts: list[str]) -> str:
+    """Return the search index's query for any of these texts."""
+    return f"({' OR '.join(map(quoted, texts))})"
+
+
+def all_of(texts: list[str]) -> str:
+    """Return the search index's query for all of these texts."""
+    return f"({' AND '.join(map(quoted, texts))})"
+
+
+def quoted(text: str) -> str:
+    """Return the search index's query for three or more characters in a row."""
+    return '"' + text.replace('"', '""') + '"'
 
 
 def as_json(values: list[Any]) -> str:
@@ -298,9 +322,11 @@ def source_sql(shape: Shape, source: str) -> str:
     parts = fragments(shape)
     if source == "search":
         undecided = [test for test, (_, exact) in zip(parts.tests, shape.tests, strict=True) if not exact]
+        needed = {shape.sort, *(attribute for attribute, _ in shape.filters)}
+        index = "INDEXED BY contact_in_search" if needed <= {"id", "type", "name"} and not undecided else ""
         # CROSS: the search index comes first, then the rows that it names.
         return (
-            "FROM contact_search CROSS JOIN contact ON contact.seq = contact_search.rowid "
+            f"FROM contact_search CROSS JOIN contact {index} ON contact.seq = contact_search.rowid "
             f"WHERE {' AND '.join([parts.match, *parts.filters, *undecided])}"
         )
     conditions = [*parts.filters, *parts.tests]
@@ -325,12 +351,18 @@ def head_sql(shape: Shape) -> str:
 
 
 @lru_cache(maxsize=1024)
-def rows_sql(shape: Shape, source: str, together: bool) -> str:
-    """Return the statement that gives a page of contacts: row by row, or how many and all together."""
+def rows_sql(shape: Shape, source: str, together: bool, backward: bool = False) -> str:
+    """Return the statement that gives a page of contacts: row by row, or how many and all together.
+
+    backward: limit and offset count from the last contact.
+    """
     # The page's numbers come first, from an index alone where one is in the right order: the rows that an offset
     # skips are not read, and a sort does not carry them along. CROSS: in the order of the page.
-    page = f"SELECT contact.seq {source_sql(shape, source)} ORDER BY {order_sql(shape)} {fragments(shape).limit}"
+    order = order_sql(shape, backward)
+    page = f"SELECT contact.seq {source_sql(shape, source)} ORDER BY {order} {fragments(shape).limit}"
     rows = f"FROM ({page}) AS page CROSS JOIN contact USING (seq)"
+    if backward:
+        rows += f" ORDER BY {order_sql(shape)}"
     if together:
         columns = columns_sql(shape.fields)
         return f"SELECT count(*), CAST(group_concat(json) AS BLOB) AS contacts FROM (SELECT {columns} AS json {rows})"
@@ -348,15 +380,15 @@ def total_sql(shape: Shape) -> str:
     return f"SELECT count(*) {source_sql(shape, 'search' if shape.searched else 'table')}"
 
 
-def order_sql(shape: Shape) -> str:
+def order_sql(shape: Shape, backward: bool = False) -> str:
     """Return the ORDER BY terms: contacts without the attribute last, the id between equals.
 
-    Descending is the reverse of ascending, but for the contacts without the attribute.
+    Descending is the reverse of ascending, but for the contacts without the attribute. backward: the reverse of all.
     """
-    key, direction = ATTRIBUTES[shape.sort].key, " DESC" if shape.descending else ""
+    key, direction = ATTRIBUTES[shape.sort].key, " DESC" if shape.descending is not backward else ""
     if key == "seq":
         return f"contact.seq{direction}"
-    nulls = " NULLS LAST" if shape.sort not in {"name", "type"} else ""
+    nulls = f" NULLS {'FIRST' if backward else 'LAST'}" if shape.sort not in {"name", "type"} else ""
     return f"{key}{direction}{nulls}, contact.seq{direction}"
 
 

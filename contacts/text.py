@@ -1,11 +1,13 @@
 """The rules of text: what a value may hold, and how values are compared and found."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from unicodedata import category, combining, normalize
 
-# Two of these stand before every word of the search index. Values hold no control characters.
-MARK = "\x02"
+# The marks of the search index; values hold no control characters. The index finds three characters in a row:
+# with these marks, three tell where a value starts and ends, where a word starts, and hold one or two alone.
+START, END, WORD, BETWEEN = "\x01", "\x03", "\x02\x02", "\x04"
+EDGE = END + START
 
 # Cc: tab, newline, NUL and the like; Zl and Zp: the line and paragraph separators of Unicode.
 _LINE_BREAKING = {"Cc", "Zl", "Zp"}
@@ -82,26 +84,40 @@ def without_accents(key: str) -> str:
     return key if key.isascii() else key.translate(_without_accents)
 
 
-_behind_no_letter = re.compile(r"(?<=[\W_])[^\W_]")
+# Words start behind a blank, and at a letter or digit behind what is neither: smith in Doe-Smith and anna.smith.
+_word_start = re.compile(r"(?<=\s)(?=\S)|(?<=[\W_])(?=[^\W_])")
 
 
-def inner_words(word: str) -> list[str]:
-    """Return the two characters with which words start inside a word: smith in doe-smith, mueller in anna.mueller.
+def marked(text: str) -> str:
+    """Return text with WORD before every word in it but the first; of a part, it is a part of the whole's."""
+    if text.isalnum():
+        return text
+    if text.isascii():
+        return _word_start.sub(WORD, text)
+    # A mark that belongs to a letter (as vowels do in Indian scripts) is neither letter nor digit.
+    return _word_start.sub(lambda found: "" if category(text[found.start() - 1])[0] == "M" else WORD, text)
 
-    They start at a letter or digit behind what is neither, nor a mark that belongs to a letter (as vowels do in
-    Indian scripts).
+
+def edged(values: Iterable[str]) -> str:
+    """Return values for the search index, each between its edges."""
+    return EDGE + "".join(marked(value) + EDGE for value in values)
+
+
+def search_text(keys: Sequence[str]) -> str:
+    """Return what the search index holds of a contact's names, or of its number, given their keys.
+
+    The values with their edges and words, and then their characters apart: any two that are neighbours, and each
+    alone, are three characters in a row there.
     """
-    starts = [found.start() for found in _behind_no_letter.finditer(word)]
-    return [word[start : start + 2] for start in starts if category(word[start - 1])[0] != "M"]
+    parts: list[str] = []
+    for key in sorted(keys, key=len, reverse=True):
+        if not any(key in part for part in parts):
+            parts.append(key)
+    apart = [BETWEEN.join(["", *part, ""]) for part in parts]
+    return edged(dict.fromkeys(keys)) + "".join(apart)
 
 
-def search_words(keys: Iterable[str | None]) -> str:
-    """Return what the search index holds of a contact's names, given their keys: each word once, marked."""
-    words = dict.fromkeys(without_accents(" ".join(filter(None, keys))).split())
-    inner = dict.fromkeys(start for word in words if not word.isalnum() for start in inner_words(word))
-    return f" {MARK}{MARK}".join(["", *words, *inner])
-
-
-def search_number(key: str) -> str:
-    """Return what the search index holds of a phone number, given its key."""
-    return MARK + MARK + without_accents(key)
+def plain_text(keys: Iterable[str]) -> str | None:
+    """Return what the search index holds beside, for a search without accents: the values that have some; or None."""
+    plain_keys = dict.fromkeys(plain_key for key in keys if (plain_key := without_accents(key)) != key)
+    return edged(filter(None, plain_keys)) if plain_keys else None

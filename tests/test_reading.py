@@ -646,7 +646,7 @@ class TestSearch(Readers):
             ("^joe", set()),
             ("name:y", {FTS}),
             ("name:joe", set()),
-            ("search_words:joe", set()),
+            ("search_names:joe", set()),
             ("{name}:joe", set()),
             ("+joe", set()),
             ("(joe)", set()),
@@ -947,7 +947,7 @@ WRITES = {
     "remove by query": lambda admin, sql, contact: admin.delete(f"/contacts?id={contact['id']}"),
     "sync adds": lambda admin, sql, contact: add(**user("new", "New")),
     "sql inserts": lambda admin, sql, contact: sql(
-        "INSERT INTO contact (type, name, name_key, search_words) VALUES ('Custom', 'New', 'new', 'new')"
+        "INSERT INTO contact (type, name, name_key, search_names) VALUES ('Custom', 'New', 'new', 'new')"
     ),
     "sql updates": lambda admin, sql, contact: sql(
         "UPDATE contact SET employee_id = 'X', employee_id_key = 'x' WHERE user_name = 'joej'"

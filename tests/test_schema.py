@@ -143,7 +143,7 @@ BAD_CONTACTS = [
     values(USER, type="Custom"),
     values(CUSTOM, type="User"),
     values(CUSTOM, name_key=None),
-    values(CUSTOM, search_words=None),
+    values(CUSTOM, search_names=None),
     values(CUSTOM, name=b"Some Contact"),
     values(CUSTOM, seq="one"),
     *[values(CUSTOM, salt=salt) for salt in ("", "0" * 19, "0" * 21, "A" * 20, "g" * 20, "-" * 20, None)],
@@ -311,9 +311,9 @@ def test_counters_and_search_index_follow_every_change(connection):
 @pytest.mark.parametrize(
     "damage",
     [
-        "INSERT INTO contact_search (rowid, search_words) VALUES (999, 'nobody')",
-        "INSERT INTO contact_search (contact_search, rowid, search_words) "
-        "SELECT 'delete', seq, search_words FROM contact LIMIT 1",
+        "INSERT INTO contact_search (rowid, search_names) VALUES (999, 'nobody')",
+        "INSERT INTO contact_search (contact_search, rowid, search_names) "
+        "SELECT 'delete', seq, search_names FROM contact LIMIT 1",
     ],
 )
 def test_check_of_the_search_index_sees_damage(damage, connection, custom, user):
@@ -327,7 +327,7 @@ def test_rolled_back_changes_leave_no_trace(connection, custom):
     before = dump(connection)
     connection.execute("BEGIN")
     insert(connection, "contact", values(USER))
-    connection.execute("UPDATE contact SET name = 'x', name_key = 'x', search_words = 'x'")
+    connection.execute("UPDATE contact SET name = 'x', name_key = 'x', search_names = 'x'")
     connection.execute("DELETE FROM contact WHERE type = 'Custom'")
     connection.execute("ROLLBACK")
     assert dump(connection) == before

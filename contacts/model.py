@@ -86,9 +86,11 @@ COLUMNS = (
     *("name_key", "phone_key", "user_name_key", "first_name_key", "last_name_key", "employee_id_key"),
     *("search_names", "search_number", "plain_names", "plain_number"),
 )
-SELECT = "SELECT CAST(json AS BLOB) FROM contact WHERE seq = ? AND id = ?"
+# The way to a contact without an index; locate() returns what it binds.
+WHERE = "WHERE seq = ? AND salt = ?"
+SELECT = f"SELECT CAST(json AS BLOB) FROM contact {WHERE}"
 INSERT = f"INSERT INTO contact ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
-DELETE = "DELETE FROM contact WHERE seq = ? AND id = ?"
+DELETE = f"DELETE FROM contact {WHERE}"
 RETURNING = "RETURNING id, CAST(json AS BLOB)"
 
 
@@ -99,7 +101,7 @@ def update(old: Row, new: Row) -> tuple[str, Row]:
     """
     differs = [index for index in range(len(COLUMNS)) if new[index] != old[index]]
     assignments = ", ".join(f"{COLUMNS[index]} = ?" for index in differs)
-    return f"UPDATE contact SET {assignments} WHERE seq = ? AND id = ?", tuple(new[index] for index in differs)
+    return f"UPDATE contact SET {assignments} {WHERE}", tuple(new[index] for index in differs)
 
 
 def columns(contact: Mapping[str, str]) -> Row:
@@ -120,8 +122,8 @@ def columns(contact: Mapping[str, str]) -> Row:
 
 
 def locate(contact_id: str) -> tuple[int, str]:
-    """Return what `WHERE seq = ? AND id = ?` binds: the way to a contact without an index."""
-    return row_number(contact_id), contact_id
+    """Return what WHERE binds."""
+    return row_number(contact_id), contact_id[12:]
 
 
 def row_number(contact_id: str) -> int:

@@ -106,13 +106,13 @@ def find(shape: Shape, page: tuple[Any, ...]) -> tuple[int, int, bytes | None]:
         if not shape.searched:
             backward = offset > total / 2
             skipped = total - offset - wanted if backward else offset
-            _, contacts = run(rows_sql(shape, "table", True, backward), (*values, wanted, skipped))
+            _, contacts = run(found_sql(shape, "table", backward), (*values, wanted, skipped))
             return revision, total, contacts
         if shape.sort == "name" and 2 * (offset + wanted) * size < total * min(total, WALK):
-            found, contacts = run(rows_sql(shape, "walk", True), page)
+            found, contacts = run(found_sql(shape, "walk"), page)
             if found == wanted:
                 return revision, total, contacts
-        _, contacts = run(rows_sql(shape, "search", True), page)
+        _, contacts = run(found_sql(shape, "search"), page)
     return revision, total, contacts
 
 
@@ -142,7 +142,7 @@ def stream(shape: Shape, values: list[Any], limit: int, offset: int) -> Iterator
         revision, _, total = connection.execute(*binding(head_sql(shape), values)).fetchone()
         yield b"%d" % revision
         yield b'{"statusCode":0,"totalCount":%d,"contacts":[' % total
-        statement = rows_sql(shape, "search" if shape.searched else "table", False)
+        statement = f"SELECT CAST(json AS BLOB) FROM ({rows_sql(shape, 'search' if shape.searched else 'table')})"
         rows = connection.execute(*binding(statement, (*values, limit, offset)))
         separator = b""
         while block := rows.fetchmany(BLOCK):
@@ -340,8 +340,12 @@ def source_sql(shape: Shape, source: str) -> str:
 
 @lru_cache(maxsize=1024)
 def page_sql(shape: Shape) -> str:
-    """Return the statement that gives the revision, the total and a page of contacts."""
-    return f"SELECT revision, ({total_sql(shape)}), contacts FROM directory, ({rows_sql(shape, 'table', True)})"
+    """Return the statement that gives the revision, the total and a page of contacts.
+
+    SQLite works a subquery for one value out in place; one that is joined needs a table of its own.
+    """
+    contacts = f"SELECT CAST(group_concat(json) AS BLOB) FROM ({rows_sql(shape, 'table')})"
+    return f"SELECT revision, ({total_sql(shape)}), ({contacts}) FROM directory"
 
 
 @lru_cache(maxsize=1024)
@@ -351,22 +355,25 @@ def head_sql(shape: Shape) -> str:
 
 
 @lru_cache(maxsize=1024)
-def rows_sql(shape: Shape, source: str, together: bool, backward: bool = False) -> str:
-    """Return the statement that gives a page of contacts: row by row, or how many and all together.
+def found_sql(shape: Shape, source: str, backward: bool = False) -> str:
+    """Return the statement that gives how many contacts a page has, and the contacts."""
+    return f"SELECT count(*), CAST(group_concat(json) AS BLOB) FROM ({rows_sql(shape, source, backward)})"
+
+
+@lru_cache(maxsize=1024)
+def rows_sql(shape: Shape, source: str, backward: bool = False) -> str:
+    """Return the query for the JSON of a page of contacts, one by one.
 
     backward: limit and offset count from the last contact.
     """
+    order, columns, limit = order_sql(shape, backward), columns_sql(shape.fields), fragments(shape).limit
+    if source == "table" and shape.sort == "name" and not backward:
+        return f"SELECT {columns} AS json {source_sql(shape, source)} ORDER BY {order} {limit}"
     # The page's numbers come first, from an index alone where one is in the right order: the rows that an offset
     # skips are not read, and a sort does not carry them along. CROSS: in the order of the page.
-    order = order_sql(shape, backward)
-    page = f"SELECT contact.seq {source_sql(shape, source)} ORDER BY {order} {fragments(shape).limit}"
-    rows = f"FROM ({page}) AS page CROSS JOIN contact USING (seq)"
-    if backward:
-        rows += f" ORDER BY {order_sql(shape)}"
-    if together:
-        columns = columns_sql(shape.fields)
-        return f"SELECT count(*), CAST(group_concat(json) AS BLOB) AS contacts FROM (SELECT {columns} AS json {rows})"
-    return f"SELECT CAST({columns_sql(shape.fields)} AS BLOB) {rows}"
+    page = f"SELECT contact.seq {source_sql(shape, source)} ORDER BY {order} {limit}"
+    again = f"ORDER BY {order_sql(shape)}" if backward else ""
+    return f"SELECT {columns} AS json FROM ({page}) AS page CROSS JOIN contact USING (seq) {again}"
 
 
 def total_sql(shape: Shape) -> str:

@@ -12,13 +12,16 @@ from typing import Any, NamedTuple, Self
 
 from contacts.database import only_one, own_connection, transaction
 from contacts.files import Row
-from contacts.model import ATTRIBUTES, COLUMNS, DELETE, INSERT, columns, locate, update
+from contacts.model import ATTRIBUTES, COLUMNS, DELETE, INSERT, WHERE, columns, locate, update
 from contacts.text import clean, fold, number_key
 
 # As many differences are one transaction, all or nothing.
 WHOLE = 5000
 # More go in several of this size: a writer of the service waits for one of them at the most.
 BATCH = 4000
+
+# As many pages of the search index are merged in one transaction.
+MERGE = 200
 
 # What the connection of a sync is told beside database.PRAGMAS.
 PRAGMAS = (
@@ -279,10 +282,11 @@ class Sync:
         Each statement does nothing where another run has done its work, so a killed run is completed
         by the next one.
         """
+        several = self._differences() > WHOLE
         statement = (
             f"SELECT difference.rowid, action, id, {', '.join(VALUE_COLUMNS)} "
             "FROM difference LEFT JOIN incoming USING (number) WHERE difference.rowid > ? "
-            f"ORDER BY difference.rowid LIMIT {BATCH if self._differences() > WHOLE else WHOLE}"
+            f"ORDER BY difference.rowid LIMIT {BATCH if several else WHOLE}"
         )
         last = 0
         while batch := self.connection.execute(statement, (last,)).fetchall():
@@ -299,6 +303,22 @@ class Sync:
                     self.connection.executemany(statement_of_columns, rows)
                 self.connection.executemany(f"{INSERT} ON CONFLICT DO NOTHING", added)
             progress(len(batch))
+        if several:
+            self._merge()
+
+    def _merge(self) -> None:
+        """Make one piece of what the transactions have added to the search index, as a search looks into each.
+
+        In steps of some 20 ms, so that others write in between (https://www.sqlite.org/fts5.html, 6.9).
+        """
+        pages, work = -MERGE, 2
+        while work > 1:
+            before = self.connection.total_changes
+            with transaction(self.connection, "BEGIN IMMEDIATE"):
+                self.connection.execute(
+                    "INSERT INTO contact_search (contact_search, rank) VALUES ('merge', ?)", (pages,)
+                )
+            pages, work = MERGE, self.connection.total_changes - before
 
     def _differences(self) -> int:
         """Return how many differences there are."""
@@ -307,7 +327,7 @@ class Sync:
     def _updates(self, changed: dict[str, list[str | None]]) -> dict[str, list[tuple[Any, ...]]]:
         """Return the statements that change contacts, each with what it binds for every contact that it changes."""
         updates: dict[str, list[tuple[Any, ...]]] = {}
-        select = f"SELECT {', '.join(COLUMNS)} FROM contact WHERE seq = ? AND id = ?"
+        select = f"SELECT {', '.join(COLUMNS)} FROM contact {WHERE}"
         for contact_id, values in changed.items():
             new = self._columns(values)
             # Another run may have changed the contact meanwhile, or removed it.

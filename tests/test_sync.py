@@ -431,3 +431,13 @@ def test_a_change_writes_no_more_than_what_changed(sync, app, sql):
     sync(USERS)
     sql("CREATE TRIGGER watch AFTER UPDATE OF name_key ON contact BEGIN SELECT RAISE(ABORT, 'written'); END")
     assert sync(USERS.replace("15002", "15003")) == "User: 0 added, 1 changed, 0 removed, 1 unchanged, 0 rejected\n"
+
+
+def test_a_sync_in_several_transactions_leaves_the_search_index_in_one_piece(app, flask, sql, monkeypatch):
+    monkeypatch.setattr("contacts.sync.WHOLE", 20)
+    monkeypatch.setattr("contacts.sync.BATCH", 5)
+    rows = "".join(f"u{n},Name {n}\n" for n in range(60))
+    flask("sync", "User", file=f"userName,name\n{rows}")
+    # A segment's number is in the upper bits of its rows' ids: https://www.sqlite.org/fts5.html, 9.2
+    assert sql("SELECT count(DISTINCT id >> 37) FROM contact_search_data WHERE id > 10") == [(1,)]
+    assert sql("SELECT count(*) FROM contact_search WHERE contact_search MATCH '\"name\"'") == [(60,)]

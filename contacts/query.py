@@ -78,41 +78,37 @@ TESTS = {
 def read(query: Query) -> Answer:
     """Return the list of contacts that the query asks for, from one snapshot of the directory."""
     shape, values = plan(query)
-    limit = MOST if query.limit is None else query.limit
-    page = (*values, min(limit, BLOCK), query.offset)
-    if shape.searched or query.offset > WALK:
-        revision, total, contacts = find(shape, page)
+    limit, offset = MOST if query.limit is None else query.limit, query.offset
+    if shape.searched or limit > BLOCK or offset > WALK:
+        revision, total, contacts = find(shape, values, limit, offset)
     else:
-        revision, total, contacts = run(page_sql(shape), page)
-    if min(limit, total - query.offset) > BLOCK:
-        blocks = stream(shape, values, limit, query.offset)
+        revision, total, contacts = run(page_sql(shape), (*values, limit, offset))
+    if contacts is None and min(limit, total - offset) > BLOCK:
+        blocks = stream(shape, values, limit, offset)
         return Answer(int(next(blocks)), blocks)
     return Answer(revision, b'{"statusCode":0,"totalCount":%d,"contacts":[%b]}' % (total, contacts or b""))
 
 
-def find(shape: Shape, page: tuple[Any, ...]) -> tuple[int, int, bytes | None]:
-    """Return the revision, the total and a page of contacts, by the way that the total suggests.
+def find(shape: Shape, values: list[Any], limit: int, offset: int) -> tuple[int, int, bytes | None]:
+    """Return the revision, the total and a page of contacts, by the way that the total suggests; more than BLOCK: None.
 
-    `page` is the values, limit and offset. A page behind the middle is looked for from the end. Where a search's
-    hits are dense, walking the contacts in their order meets a page of them at once; where they are rare, finding
-    all and sorting them is as quick. A walk that ends before the page is full was for nothing, but it is a short one.
+    A page behind the middle is looked for from the end. Where a search's hits are dense, walking the contacts in
+    their order meets a page of them at once; where they are rare, finding all and sorting them is as quick. A walk
+    that ends before the page is full was for nothing, but it is a short one.
     """
-    *values, limit, offset = page
     with transaction(db.connection(), "BEGIN"):
         revision, size, total = run(head_sql(shape), values)
         wanted = min(limit, total - offset)
-        if wanted <= 0:
+        if not 0 < wanted <= BLOCK:
             return revision, total, None
-        if not shape.searched:
-            backward = offset > total / 2
-            skipped = total - offset - wanted if backward else offset
-            _, contacts = run(found_sql(shape, "table", backward), (*values, wanted, skipped))
-            return revision, total, contacts
-        if shape.sort == "name" and 2 * (offset + wanted) * size < total * min(total, WALK):
-            found, contacts = run(found_sql(shape, "walk"), page)
+        source = "search" if shape.searched else "table"
+        backward = not shape.searched and offset > total / 2
+        if shape.searched and shape.sort == "name" and 2 * (offset + wanted) * size < total * min(total, WALK):
+            found, contacts = run(found_sql(shape, "walk"), (*values, wanted, offset))
             if found == wanted:
                 return revision, total, contacts
-        _, contacts = run(found_sql(shape, "search"), page)
+        skipped = total - offset - wanted if backward else offset
+        _, contacts = run(found_sql(shape, source, backward), (*values, wanted, skipped))
     return revision, total, contacts
 
 

@@ -7,11 +7,13 @@ from unicodedata import normalize
 
 import pytest
 from conftest import AGENT, add
+from werkzeug.datastructures import MultiDict
 
 from app import create_app
 from contacts import query as query_language
 from contacts.database import db
 from contacts.query import BLOCK
+from contacts.schemas import ListQuery
 
 ATTRIBUTES = ("id", "name", "type", "phoneNumber", "userName", "firstName", "lastName", "employeeId")
 PARAMETERS = (*ATTRIBUTES, "filterName", "filterParameters", "q", "sortBy", "order", "offset", "limit", "fields")
@@ -1154,11 +1156,24 @@ class TestLongListAndWrites:
             assert json.load(response) == {"statusCode": 0, "totalCount": len(MANY), "contacts": many}
 
 
+@pytest.fixture
+def short_walk(monkeypatch):
+    """Walk, and page without looking at the total first, over fewer contacts than a test adds."""
+
+    def clear():
+        for cached in (query_language.found_sql, query_language.rows_sql):
+            cached.cache_clear()
+
+    monkeypatch.setattr(query_language, "WALK", 20)
+    clear()
+    yield
+    clear()
+
+
+@pytest.mark.usefixtures("short_walk")
 @pytest.mark.parametrize("order", ["Ascending", "Descending"])
 @pytest.mark.parametrize("searched", [{"q": "zoe"}, {"filterName": PATTERNS, "filterParameters": "zoe*"}])
-def test_hits_are_found_wherever_they_cluster(order, searched, app, agent, monkeypatch):
-    monkeypatch.setattr(query_language, "WALK", 20)
-    query_language.rows_sql.cache_clear()
+def test_hits_are_found_wherever_they_cluster(order, searched, app, agent):
     with db.atomic():
         for number in range(100):
             add(type="Custom", name=f"Anna {number:03}")
@@ -1168,4 +1183,49 @@ def test_hits_are_found_wherever_they_cluster(order, searched, app, agent, monke
     expected = sorted((f"Zoe {number:03}" for number in range(100)), reverse=order == "Descending")
     for offset in (0, 5, 98):
         assert agent.names(**searched, order=order, limit=3, offset=offset) == expected[offset : offset + 3]
-    query_language.rows_sql.cache_clear()
+
+
+@pytest.mark.usefixtures("short_walk")
+@pytest.mark.parametrize("order", ["Ascending", "Descending"])
+@pytest.mark.parametrize("params", [{}, {"type": "User"}, *({"sortBy": attribute} for attribute in ATTRIBUTES)])
+def test_far_pages_continue_the_near_ones(params, order, app, agent):
+    fill(
+        *(user(f"u{n}", f"Name {n % 7}", firstName=f"F{n % 3}", employeeId=f"E{n % 11}") for n in range(40)),
+        *(custom(f"Name {n % 5}", f"800{n % 4}" if n % 2 else None) for n in range(40)),
+        *(queue(f"Queue {n}", "8001") for n in range(10)),
+    )
+    everything = agent.get("/contacts", query_string={**params, "order": order}).json["contacts"]
+    assert len(everything) == (40 if "type" in params else 90)
+    for offset in range(len(everything) + 2):
+        page = agent.get("/contacts", query_string={**params, "order": order, "limit": 3, "offset": offset}).json
+        assert page["contacts"] == everything[offset : offset + 3]
+        assert page["totalCount"] == len(everything)
+
+
+@pytest.mark.parametrize(
+    ("params", "others"),
+    [
+        ({"limit": "7777", "offset": "8888"}, {"limit": "9999", "offset": "6666"}),
+        *(({attribute: "V1alue"}, {attribute: "O2ther"}) for attribute in ATTRIBUTES if attribute != "type"),
+        ({"name": "V1alue,O3ther", "firstName": "V1alue"}, {"name": "A4,B5,C6", "firstName": "'; DROP TABLE contact"}),
+        ({"q": "V1alue o3ther"}, {"q": "s2om' \"thing"}),
+        ({"q": "v1"}, {"q": "%_"}),
+        (
+            {"filterName": PATTERNS, "filterParameters": "V1*,*o3"},
+            {"filterName": PATTERNS, "filterParameters": "?*,*[x"},
+        ),
+        ({"q": "v1x", "type": "User", "sortBy": "lastName"}, {"q": "x1v", "type": "Queue", "sortBy": "lastName"}),
+    ],
+)
+def test_the_text_of_a_statement_depends_on_the_shape_alone(params, others):
+    """All SQL of a read is made by these; what a client wrote is bound, never a part of it."""
+
+    def statements(given):
+        shape, values = query_language.plan(ListQuery().read(MultiDict(given)))
+        sources = ("search", "walk", "table") if shape.tests else ("table",)
+        made = [query_language.page_sql(shape), query_language.head_sql(shape)]
+        made += [query_language.found_sql(shape, source, back) for source in sources for back in (False, True)]
+        assert all(query_language.parameters(statement) <= len(values) + 2 for statement in made)
+        return made
+
+    assert statements(params) == statements(others)

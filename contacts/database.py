@@ -60,6 +60,11 @@ class Database(peewee.SqliteDatabase):
         finally:
             self.execute_sql(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
 
+    def rollback(self) -> None:
+        """Undo the transaction, unless SQLite has done so by itself, as it does when the disk is full."""
+        if self.connection().in_transaction:
+            super().rollback()
+
 
 # Writes begin IMMEDIATE: a read that turns into a write fails at once when another write came between.
 # cached_statements: room for the statement of every common shape of a query.

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import resource
 import socket
 import subprocess
 import sys
@@ -465,6 +466,23 @@ def test_full_disk_is_503_and_leaves_the_rest_as_it_was(admin, custom, sql):
     assert admin.delete(f"/contacts/{custom['id']}").status_code in {200, 503}
     db.execute_sql("PRAGMA max_page_count = 1000000")
     assert admin.post("/contacts", json={"name": "New"}).status_code == 201
+    assert sql("PRAGMA integrity_check") == [("ok",)]
+
+
+def test_disk_that_takes_no_more_is_503_and_leaves_all_as_it_was(admin, custom, sql):
+    """Here SQLite ends the transaction by itself, where max_page_count only fails one statement."""
+    before = admin.get("/contacts")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))
+    try:
+        for method, url, request in writes(custom["id"]):
+            check_unavailable(admin.open(method, url, **request))
+            after = admin.get("/contacts")
+            assert (after.json, after.headers["ETag"]) == (before.json, before.headers["ETag"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    for method, url, request in list(writes(custom["id"]))[:-1]:
+        assert admin.open(method, url, **request).status_code in {200, 201}
     assert sql("PRAGMA integrity_check") == [("ok",)]
 
 

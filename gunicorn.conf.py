@@ -4,6 +4,7 @@ import json
 import socket
 
 from gunicorn import util
+from gunicorn.workers.gthread import ThreadWorker
 
 bind = "127.0.0.1:8000"
 wsgi_app = "wsgi:app"
@@ -11,7 +12,26 @@ wsgi_app = "wsgi:app"
 # A bad setting stops the start at once, with one line, instead of every worker in turn.
 preload_app = True
 
-worker_class = "gthread"
+
+class Worker(ThreadWorker):
+    """gunicorn's own, but that a stop answers everybody who is connected and refuses everybody else at once."""
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Begin or stop to accept connections."""
+        super().set_accept_enabled(enabled)
+        if enabled or self.alive:
+            return
+        # gunicorn leaves those who wait to be accepted where they are, until the system cuts them off.
+        for listener in self.sockets:
+            accepted = -1
+            while accepted != self.nr_conns:
+                accepted = self.nr_conns
+                self.accept(listener)
+            listener.close()
+        self.sockets = []
+
+
+worker_class = Worker
 workers = 2
 threads = 4
 

@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -192,13 +193,16 @@ def listens(process, port):
 
 
 class Service:
-    """A real gunicorn on 127.0.0.1, with its own database."""
+    """A real gunicorn on 127.0.0.1, with its own database; `launcher` is a command that starts it."""
 
-    def __init__(self, database, **environment):
+    def __init__(self, database, *arguments, launcher=(), **environment):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        # Not a pipe: nobody reads it meanwhile.
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115
+        server = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", *arguments, "wsgi:app"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", "wsgi:app"],
+            [*launcher, *server],
             cwd=ROOT,
             env={
                 **os.environ,
@@ -206,7 +210,7 @@ class Service:
                 "CONTACTS_TRUSTED_PROXIES": "127.0.0.1",
                 **environment,
             },
-            stdout=subprocess.PIPE,
+            stdout=self.log,
             stderr=subprocess.STDOUT,
         )
         if not listens(self.process, self.port):
@@ -215,7 +219,12 @@ class Service:
     def stop(self):
         """End it and return what it printed."""
         self.process.terminate()
-        return self.process.communicate(timeout=40)[0].decode()
+        self.process.wait(timeout=40)
+        if not self.log.closed:
+            self.log.seek(0)
+            self.printed = self.log.read().decode()
+            self.log.close()
+        return self.printed
 
 
 @pytest.fixture

@@ -565,6 +565,33 @@ def test_acknowledged_writes_survive_kill_9(path, service, sql):
         again.stop()
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="finds the workers in /proc")
+def test_stop_answers_everybody_who_is_connected(path):
+    service = Service(path, "--workers", "1")
+    with Wire(service.port) as send_:
+        assert send_("GET", "/contacts")[0] == 200
+    connections = [http.client.HTTPConnection("127.0.0.1", service.port, timeout=60) for _ in range(12)]
+    (worker,) = workers(service.process.pid)
+    # Nobody accepts a connection meanwhile.
+    os.kill(worker, signal.SIGSTOP)
+    for connection in connections:
+        connection.request("POST", "/contacts", b'{"name":"Waiting"}', {**ADMIN, "Content-Type": "application/json"})
+    service.process.terminate()
+    os.kill(worker, signal.SIGTERM)
+    os.kill(worker, signal.SIGCONT)
+
+    def status(connection):
+        try:
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(connections)) as pool:
+        assert list(pool.map(status, connections)) == [201] * len(connections)
+    service.stop()
+    assert service.process.returncode == 0
+
+
 def test_custom_contacts_do_not_meet_the_syncs_rules_of_uniqueness(admin, user, queue):
     made = admin.create(queue["name"], queue["phoneNumber"])
     assert admin.put(f"/contacts/{made['id']}", json={"name": user["name"]}).status_code == 200

@@ -16,6 +16,7 @@ from flask.cli import AppGroup, with_appcontext
 
 from contacts import files, tokens
 from contacts.database import RESTORE, SCHEMA_VERSION, db, own_connection
+from contacts.errors import unavailable
 from contacts.maintenance import MaintenanceError, backup, check, counts, refuse_database, replacing
 from contacts.model import ATTRIBUTES, TYPES, Token
 from contacts.roles import SPELLINGS, Role
@@ -48,7 +49,8 @@ class Command(click.Command):
         except (SyncError, files.FileError, tokens.TokenError, MaintenanceError, OSError) as error:
             raise click.ClickException(str(error)) from None
         except (sqlite3.Error, peewee.DatabaseError) as error:
-            raise click.ClickException(f"{db.database}: {error}; flask check tells more") from None
+            reason = unavailable(error) or f"{error}; flask check tells more"
+            raise click.ClickException(f"{db.database}: {reason}") from None
 
 
 class MaxDelete(click.ParamType[tuple[float, bool]]):

@@ -230,6 +230,10 @@ def reason(path: Path, error: Exception) -> str:
         return "the file is not an SQLite database; it is left as it is"
     if "malformed" in str(error):
         return f"{error}; {RESTORE}"
+    if not os.access(path.parent, os.W_OK):
+        return (
+            f"the folder {str(path.parent)!r} cannot be written, and SQLite keeps files of its own beside the database"
+        )
     return str(error)
 
 

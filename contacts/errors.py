@@ -144,19 +144,24 @@ def envelope(error: HTTPException) -> Response:
     return response
 
 
-def database_error(error: Exception) -> Response:
-    """Answer 503 to what passes or can be mended, 500 to the rest; the details go to the log alone."""
+def unavailable(error: Exception) -> str:
+    """Return what another moment or the administrator can mend, or "" for another error of the database."""
     original = getattr(error, "orig", error)  # what peewee wraps
     # The lower eight bits are the primary result code: https://www.sqlite.org/rescode.html
-    code = getattr(original, "sqlite_errorcode", 0) & 0xFF
-    if code not in UNAVAILABLE:
+    return UNAVAILABLE.get(getattr(original, "sqlite_errorcode", 0) & 0xFF, "")
+
+
+def database_error(error: Exception) -> Response:
+    """Answer 503 to what passes or can be mended, 500 to the rest; the details go to the log alone."""
+    message = unavailable(error)
+    if not message:
         return unexpected_error(error)
     log.error("%s %s: %s", request.method, request.path, error)
     return envelope(
         ApiError(
             503,
             StatusCode.INTERNAL,
-            f"{UNAVAILABLE[code]} Nothing was changed; try again.",
+            f"{message} Nothing was changed; try again.",
             headers=[("Retry-After", RETRY_AFTER)],
         )
     )

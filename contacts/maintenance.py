@@ -1,11 +1,13 @@
 """What the file of the directory needs now and then: a copy, and a check."""
 
+import fcntl
+import glob
 import json
 import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from contacts.database import SCHEMA, SCHEMA_VERSION, db, own_connection
@@ -39,21 +41,51 @@ def replacing(path: Path) -> Iterator[Path]:
         return
     if not path.parent.is_dir():
         raise MaintenanceError(f"there is no folder {str(path.parent)!r}")
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        yield Path(name)
-        os.fsync(handle)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-    finally:
-        os.close(handle)
+        with unfinished(path) as (handle, temporary):
+            yield temporary
+            os.fsync(handle)
+            os.replace(temporary, path)
+    except OSError as error:
+        raise error if error.filename else OSError(error.errno, error.strerror, str(path)) from None
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+@contextmanager
+def unfinished(path: Path) -> Iterator[tuple[int, Path]]:
+    """Lend a new private file beside `path` that goes at the end of the block, unless it got another name.
+
+    It is locked meanwhile: one that is not was left by a run that was killed, and goes now.
+    """
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with suppress(OSError):  # locked, or another user's
+            handle = os.open(left, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                discard(left)
+            finally:
+                os.close(handle)
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.path.exists(name):
+            break
+        os.close(handle)  # another run has come in between, and taken it for one that was left
+    try:
+        yield handle, Path(name)
+    finally:
+        discard(Path(name))
+        os.close(handle)
+
+
+def discard(path: Path) -> None:
+    """Remove an unfinished file with what SQLite keeps beside it; itself last, as the rest is found by it."""
+    for suffix in ("-journal", "-wal", "-shm", ""):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def backup(path: Path, overwrite: bool) -> int:
@@ -63,12 +95,18 @@ def backup(path: Path, overwrite: bool) -> int:
     is not sound; the file is then as it was.
     """
     refuse_database(path)
-    if path.exists() and not (overwrite and path.is_file()):
-        raise MaintenanceError(f"{path} exists; say --overwrite to replace it, or name another file")
+    refuse_existing(path, overwrite)
     with replacing(path) as temporary:
         if found := copy(temporary):
             raise MaintenanceError(f"the copy is not sound, and was not kept: {'; '.join(found)}")
+        refuse_existing(path, overwrite)  # another run may have made it meanwhile
         return temporary.stat().st_size
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raise MaintenanceError when a file is there that is not to be replaced."""
+    if path.exists() and not (overwrite and path.is_file()):
+        raise MaintenanceError(f"{path} exists; say --overwrite to replace it, or name another file")
 
 
 def check() -> list[str]:
@@ -76,8 +114,7 @@ def check() -> list[str]:
 
     A copy is checked, beside the file: checking the search index would lock writers out for as long.
     """
-    with tempfile.TemporaryDirectory(prefix=".check.", dir=Path(db.database).parent) as folder:
-        path = Path(folder) / "copy"
+    with unfinished(Path(db.database)) as (_, path):
         found = copy(path)
         if not found:
             with closing(sqlite3.connect(path)) as connection:
@@ -86,9 +123,15 @@ def check() -> list[str]:
 
 
 def copy(path: Path) -> list[str]:
-    """Copy the database as it is at one moment, and return what is wrong with the copy."""
+    """Copy the database as it is at one moment, and return what is wrong with the copy.
+
+    Raise MaintenanceError when there is no room for it.
+    """
     with own_connection() as connection, closing(sqlite3.connect(path, isolation_level=None)) as target:
-        connection.backup(target)
+        try:
+            connection.backup(target)
+        except sqlite3.OperationalError as error:
+            raise MaintenanceError(f"the database cannot be copied to {path.parent}: {error}") from None
         # One file, that needs no -wal beside it; the service goes back to WAL when it opens it.
         target.execute("PRAGMA journal_mode = DELETE")
         return problems(target)

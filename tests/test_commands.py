@@ -1,17 +1,20 @@
 """flask import, export, backup and check; and what all commands owe the person who runs them."""
 
 import csv
+import fcntl
 import json
 import os
 import re
 import sqlite3
 import subprocess
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from conftest import ADMIN, ROOT, Client, add
 
 from app import create_app
+from contacts import maintenance
 
 CUSTOM = "name,phoneNumber\nReception,100\nWorkshop,\n"
 
@@ -178,6 +181,33 @@ def test_a_backup_does_not_overwrite_unless_told(flask, custom, tmp_path):
     flask("backup", "--overwrite", str(file))
     with closing(sqlite3.connect(file)) as copy:
         assert copy.execute("SELECT name FROM contact").fetchall() == [("Some Contact",)]
+
+
+def test_a_backup_does_not_replace_a_file_that_came_meanwhile(flask, custom, tmp_path, monkeypatch):
+    file = tmp_path / "backup.db"
+    made = maintenance.copy
+
+    def copy(path):
+        file.write_text("precious")
+        return made(path)
+
+    monkeypatch.setattr(maintenance, "copy", copy)
+    assert "say --overwrite" in flask("backup", str(file), status=1)
+    assert file.read_text() == "precious"
+
+
+@pytest.mark.parametrize("command", [["backup"], ["export", "--format", "csv"], ["check"]], ids=" ".join)
+def test_what_a_killed_run_left_goes_and_what_is_in_use_stays(command, flask, custom, path, tmp_path):
+    target = path if command == ["check"] else tmp_path / "out[1]"
+    left, used = (tmp_path / f".{target.name}.{name}.part" for name in ("left", "used"))
+    for file in (left, used):
+        for suffix in ("", "-journal"):
+            Path(f"{file}{suffix}").touch()
+    arguments = [] if command == ["check"] else [str(target)]
+    with used.open() as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        flask(*command, *arguments)
+    assert {each.name for each in tmp_path.iterdir() if ".part" in each.name} == {used.name, f"{used.name}-journal"}
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +185,10 @@ def inspect(path: Path) -> int:
 
     Raise SettingsError for a file that this version of the service cannot serve.
     """
+    if path.with_name(f"{path.name}-journal").exists():
+        # The power failed while the file was made, before it got its WAL: SQLite takes back what is half-made.
+        with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_schema")
     if not path.exists() or path.stat().st_size == 0:
         return 0
     with path.open("rb") as file:

@@ -269,6 +269,25 @@ def test_gunicorn_ends_when_it_cannot_serve(path):
     assert "Booting worker" not in errors
 
 
+# A new file in the midst of its first transaction: pages without a header, and the journal that takes them back.
+HALF_MADE = """
+import os, sqlite3, sys
+
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.executescript("PRAGMA cache_size = 1; BEGIN; CREATE TABLE x (y);")
+connection.executemany("INSERT INTO x VALUES (?)", [("z" * 1000,)] * 500)
+os._exit(0)
+"""
+
+
+def test_file_that_was_half_made_when_the_power_failed_is_made_again(build, path):
+    assert ended(start("-c", HALF_MADE, str(path))) == (0, "")
+    assert path.read_bytes()[:16] == bytes(16)
+    build()
+    assert database.inspect(path) == database.SCHEMA_VERSION
+    assert not path.with_name(f"{path.name}-journal").exists()
+
+
 def test_empty_file_is_made_a_database(build, path):
     path.touch()
     build()

@@ -5,7 +5,7 @@ BIN = .venv/bin
 # Who may name a role when the service is run from here: this machine.
 run demo: export CONTACTS_TRUSTED_PROXIES ?= 127.0.0.1,::1
 
-.PHONY: run demo test load lint bench clean
+.PHONY: run demo test load torture lint bench clean
 
 # Serve contacts.db on http://127.0.0.1:8000
 run: .venv/run
@@ -24,6 +24,11 @@ test: .venv/dev
 # Run the tests of a large sync beside the running service
 load: .venv/dev
 	$(BIN)/python -m pytest tests/test_sync_live.py
+
+# Kill it, stop it, fill its disk, take its rights and cut its power: nothing acknowledged may be lost
+torture: .venv/dev
+	.ci/packages strace=strace setpriv=util-linux mount=mount
+	$(BIN)/python -m pytest tests/test_torture_*.py
 
 # Check style and types
 lint: .venv/dev

@@ -21,8 +21,10 @@ class ContactsApi(Api):
         return errors.envelope(error)
 
 
-def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+def create_app(config: Mapping[str, Any] | None = None, make: bool = True) -> Flask:
     """Return the application; `config` overrides the settings of the environment, without their CONTACTS_.
+
+    A database that does not exist is made, unless told not to.
 
     Raise settings.SettingsError, in one line, when a setting or the database does not let it start.
     """
@@ -38,7 +40,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     )
     settings.init_app(app, config)
     app.logger.setLevel(app.config["LOG_LEVEL"])
-    database.init_app(app)
+    database.init_app(app, make)
     errors.init_app(app)
     roles.init_app(app)
     api = ContactsApi(app)

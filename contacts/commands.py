@@ -15,12 +15,12 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
 from contacts import files, tokens
-from contacts.database import RESTORE, SCHEMA_VERSION, db, own_connection
+from contacts.database import RESTORE, SCHEMA_VERSION, db, own_connection, prepare
 from contacts.errors import unavailable
 from contacts.maintenance import MaintenanceError, backup, check, counts, refuse_database, replacing
 from contacts.model import ATTRIBUTES, TYPES, Token
 from contacts.roles import SPELLINGS, Role
-from contacts.settings import CHECKS
+from contacts.settings import CHECKS, SettingsError
 from contacts.sync import ATTRIBUTES_OF, VALUES, Rejected, Sync, SyncError
 
 # How a bad row's unpaired surrogates are written.
@@ -33,7 +33,15 @@ FORMATS = click.Choice(list(files.READERS))
 
 
 class Command(click.Command):
-    """A command whose every failure is one line and the exit status 1."""
+    """A command whose every failure is one line and the exit status 1.
+
+    It makes the database when told so; without, it refuses to work on one that does not exist: a copy or a check
+    of nothing would look like one of the directory.
+    """
+
+    def __init__(self, *args: Any, makes: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.makes = makes
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """Read the command line."""
@@ -45,8 +53,16 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
+            missing = not os.path.exists(db.database) or not os.path.getsize(db.database)
+            if missing and self.makes:
+                prepare(db.database)
+            elif missing:
+                raise MaintenanceError(
+                    f"there is no database {db.database}; is CONTACTS_DATABASE as the service has it? "
+                    "The service makes it when it starts, and so do sync and import."
+                )
             return super().invoke(ctx)
-        except (SyncError, files.FileError, tokens.TokenError, MaintenanceError, OSError) as error:
+        except (SettingsError, SyncError, files.FileError, tokens.TokenError, MaintenanceError, OSError) as error:
             raise click.ClickException(str(error)) from None
         except (sqlite3.Error, peewee.DatabaseError) as error:
             reason = unavailable(error) or f"{error}; flask check tells more"
@@ -102,7 +118,7 @@ def reading_options(command: Any) -> Any:
     return command
 
 
-@click.command("sync", cls=Command)
+@click.command("sync", cls=Command, makes=True)
 @click.argument("type_", metavar="User|Queue", type=click.Choice(["User", "Queue"], case_sensitive=False))
 @click.argument("file", type=click.File("rb"))
 @reading_options
@@ -212,7 +228,7 @@ def finish(sync: Sync, summary: Any, dry_run: bool) -> None:
         raise SystemExit(2)
 
 
-@click.command("import", cls=Command)
+@click.command("import", cls=Command, makes=True)
 @click.argument("file", type=click.File("rb"))
 @reading_options
 def import_command(file: BinaryIO, rejects: Path | None, dry_run: bool, **reading: Any) -> None:
@@ -292,7 +308,7 @@ def check_command() -> None:
 token = AppGroup("token", help="Make, list and revoke bearer tokens.")
 
 
-@token.command("create", cls=Command)
+@token.command("create", cls=Command, makes=True)
 @click.argument("role", type=RoleName())
 @click.argument("label")
 def create_token(role: Role, label: str) -> None:

@@ -127,24 +127,32 @@ def own_connection(more: Iterable[tuple[str, Any]] = ()) -> Iterator[sqlite3.Con
         connection.close()
 
 
-def init_app(app: Flask) -> None:
-    """Point the models at the file that the settings name, and make it when it does not exist.
+def init_app(app: Flask, make: bool = True) -> None:
+    """Point the models at the file that the settings name, and make it when it does not exist, unless told not to.
 
-    Raise SettingsError when there is no folder for it, or when the file is another program's or a
-    newer version's; such a file is not touched.
+    Raise SettingsError when SQLite is too old, and as prepare() does.
     """
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise SettingsError(
             f"SQLite {sqlite3.sqlite_version} is too old; this service needs {'.'.join(map(str, OLDEST_SQLITE))}"
         )
-    path = Path(app.config["DATABASE"]).absolute()
-    db.init(str(path))
+    db.init(str(Path(app.config["DATABASE"]).absolute()))
+    prepare(app.config["DATABASE"], make)
+
+
+def prepare(name: str, make: bool = True) -> None:
+    """Look at the database in this file, and make it when there is none, unless told not to.
+
+    Raise SettingsError when there is no folder for it, or when the file is another program's or a
+    newer version's; such a file is not touched.
+    """
+    path = Path(name).absolute()
     try:
         with alone(path.parent):
-            if inspect(path) < SCHEMA_VERSION:
+            if inspect(path) < SCHEMA_VERSION and make:
                 create(path)
     except (OSError, sqlite3.Error, peewee.DatabaseError) as error:
-        raise SettingsError(f"CONTACTS_DATABASE={app.config['DATABASE']!r}: {reason(path, error)}") from None
+        raise SettingsError(f"CONTACTS_DATABASE={name!r}: {reason(path, error)}") from None
     finally:
         # The process that made the application may fork; each one opens connections of its own.
         db.close()

@@ -7,6 +7,7 @@ import os
 import re
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -292,6 +293,44 @@ def test_check_leaves_nothing_behind(flask, custom, tmp_path):
     before = {path.name for path in tmp_path.iterdir()}
     flask("check")
     assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def run(path, *arguments):
+    """Run a command in a process of its own; return its exit status and the lines of its error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", *arguments],
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "CONTACTS_DATABASE": str(path)},
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stderr.splitlines()
+
+
+@pytest.mark.parametrize("content", [None, b""], ids=["no file", "empty file"])
+def test_commands_that_read_make_no_database(content, tmp_path):
+    path = tmp_path / "mistyped.db"
+    if content is not None:
+        path.write_bytes(content)
+    backup, export = str(tmp_path / "backup.db"), str(tmp_path / "out.csv")
+    for command in (["check"], ["backup", backup], ["export", export], ["token", "list"], ["token", "revoke", "x"]):
+        status, (error,) = run(path, *command)
+        assert status == 1
+        assert f"there is no database {path}" in error
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == (
+        {} if content is None else {path.name: b""}
+    )
+
+
+def test_commands_that_write_make_the_database(tmp_path):
+    file = tmp_path / "queues.csv"
+    file.write_text("name\nSales\n")
+    for number, command in enumerate(
+        (["sync", "Queue", str(file)], ["import", str(file)], ["token", "create", "Agent", "x"])
+    ):
+        assert run(tmp_path / f"{number}.db", *command) == (0, [])
+        assert run(tmp_path / f"{number}.db", "token", "list") == (0, [])
 
 
 def test_every_command_has_help_and_stands_in_the_readme(app):

@@ -5,7 +5,7 @@ BIN = .venv/bin
 # Who may name a role when the service is run from here: this machine.
 run demo: export CONTACTS_TRUSTED_PROXIES ?= 127.0.0.1,::1
 
-.PHONY: run demo test load torture lint bench clean
+.PHONY: run demo test load torture lint bench bench-quick bench-million bench-sync clean
 
 # Serve contacts.db on http://127.0.0.1:8000
 run: .venv/run
@@ -36,13 +36,28 @@ lint: .venv/dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# Measure how fast it is, as ratios to simpler programs in the same run
-bench: .venv/dev
-	PYTHONPATH=. $(BIN)/python bench/sync.py
+# Measure its throughput beside a bare Flask view, the limit and its peers, and plot it
+bench: .venv/dev bench/.venv/peers bench/peers/node_modules
+	$(BIN)/python -m bench.throughput --peers --plot bench/requests.svg
+
+# See that the benchmarks work: a little of each, without the peers
+bench-quick: .venv/dev
+	.ci/packages wrk=wrk
+	$(BIN)/python -m bench.throughput --contacts 1000 --whole 5000 --rounds 1 --seconds 1
+	$(BIN)/python -m bench.million 1000
+	$(BIN)/python -m bench.sync --rows 1000
+
+# Measure how long lists take over 10,000, 100,000 and 1,000,000 contacts (made once, in bench/data)
+bench-million: .venv/dev
+	$(BIN)/python -m bench.million
+
+# Measure how long a directory sync takes, beside plain inserts
+bench-sync: .venv/dev
+	$(BIN)/python -m bench.sync
 
 # Remove what the targets above made, but for databases
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache bench/.venv bench/data bench/peers/node_modules
 
 # The virtual environment, made again when the requirements change.
 .venv/run: requirements.txt
@@ -52,4 +67,16 @@ clean:
 
 .venv/dev: .venv/run requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+# What the service is measured beside, and with.
+bench/.venv/peers: bench/requirements.txt
+	.ci/packages wrk=wrk
+	$(PYTHON) -m venv bench/.venv
+	bench/.venv/bin/pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+	touch $@
+
+bench/peers/node_modules: bench/peers/package-lock.json
+	.ci/packages node=nodejs npm=npm
+	npm ci --prefix bench/peers --no-audit --no-fund --loglevel=error
 	touch $@

@@ -51,6 +51,7 @@ class Shape(NamedTuple):
     filters: tuple[tuple[str, str], ...]  # attribute and key of FILTERS
     tests: tuple[tuple[str, bool], ...]  # key of TESTS, and whether the search index has decided it
     searched: bool  # the search index finds the rows
+    unordered: bool  # the filters may leave most contacts, and no index has those in their order
     sort: str
     descending: bool
     fields: tuple[str, ...] | None
@@ -64,6 +65,13 @@ FILTERS = {
     "present": "{} IS NOT NULL",
     "never": "0",
 }
+
+# The attributes of which a value is shared by ever more contacts. SQLite looks contacts up by the first of a query's
+# filters, and tests the others: without statistics, it takes all indexes for equally good.
+SELECTIVE = ("id", "userName", "employeeId", "phoneNumber", "lastName", "firstName", "type")
+
+# The attributes whose filters join in the look-up by another: those indexes end in the name, or have both.
+JOINED = {"lastName": {"name", "firstName"}}
 
 # How a row is compared with a search term.
 NAMES = ("name_key", "user_name_key", "first_name_key", "last_name_key")
@@ -79,7 +87,7 @@ def read(query: Query) -> Answer:
     """Return the list of contacts that the query asks for, from one snapshot of the directory."""
     shape, values = plan(query)
     limit, offset = MOST if query.limit is None else query.limit, query.offset
-    if shape.searched or limit > BLOCK or offset > WALK:
+    if shape.searched or shape.unordered or limit > BLOCK or offset > WALK:
         revision, total, contacts = find(shape, values, limit, offset)
     else:
         revision, total, contacts = run(page_sql(shape), (*values, limit, offset))
@@ -92,7 +100,8 @@ def read(query: Query) -> Answer:
 def find(shape: Shape, values: list[Any], limit: int, offset: int) -> tuple[int, int, bytes | None]:
     """Return the revision, the total and a page of contacts, by the way that the total suggests; more than BLOCK: None.
 
-    A page behind the middle is looked for from the end. Where a search's hits are dense, walking the contacts in
+    A page behind the middle is looked for from the end. Where the filters leave most contacts, walking all in their
+    order is quicker than sorting those. Where a search's hits are dense, walking the contacts in
     their order meets a page of them at once; where they are rare, finding all and sorting them is as quick. A walk
     that ends before the page is full was for nothing, but it is a short one.
     """
@@ -101,7 +110,7 @@ def find(shape: Shape, values: list[Any], limit: int, offset: int) -> tuple[int,
         wanted = min(limit, total - offset)
         if not 0 < wanted <= BLOCK:
             return revision, total, None
-        source = "search" if shape.searched else "table"
+        source = "search" if shape.searched else "order" if shape.unordered and 2 * total > size else "table"
         backward = not shape.searched and offset > total / 2
         if shape.searched and shape.sort == "name" and 2 * (offset + wanted) * size < total * min(total, WALK):
             found, contacts = run(found_sql(shape, "walk"), (*values, wanted, offset))
@@ -133,7 +142,8 @@ def stream(shape: Shape, values: list[Any], limit: int, offset: int) -> Iterator
 
     The snapshot lasts until the iterator is exhausted or closed.
     """
-    with own_connection() as connection:
+    # A small cache: each row is read once.
+    with own_connection((("cache_size", -1024),)) as connection:
         connection.execute("BEGIN")
         revision, _, total = connection.execute(*binding(head_sql(shape), values)).fetchone()
         yield b"%d" % revision
@@ -167,11 +177,13 @@ def plan(query: Query) -> tuple[Shape, list[Any]]:
     values.append(match)
     values += [value for term in terms for value in term.values]
     # A filter by anything but the type leaves few rows, quicker to test than to search for.
-    searched = bool(terms) and all(attribute == "type" or kind == "present" for attribute, kind in filters)
+    broad = all(attribute == "type" or kind == "present" for attribute, kind in filters)
+    ordered = not filters or (filters == [("type", "one")] and query.sort in {"id", "name", "type"})
     shape = Shape(
         tuple(filters),
         tuple((term.test, term.exact) for term in terms),
-        searched,
+        broad and bool(terms),
+        broad and not ordered,
         query.sort,
         query.descending,
         query.fields,
@@ -295,15 +307,26 @@ class Fragments(NamedTuple):
     limit: str
 
 
-def fragments(shape: Shape) -> Fragments:
-    """Return the conditions of a shape; the parameters are the filters', the match, the tests', limit and offset."""
+def fragments(shape: Shape, only_tests: bool = False) -> Fragments:
+    """Return the conditions of a shape; the parameters are the filters', the match, the tests', limit and offset.
+
+    only_tests: no index serves a filter.
+    """
     numbers = count(1)
 
     def number(sql: str) -> str:
         return re.sub(r"\?", lambda _: f"?{next(numbers)}", sql)
 
+    filters = dict(shape.filters)
+    first = next((attribute for attribute in SELECTIVE if filters.get(attribute, "present") != "present"), "")
+    looked_up = {first, *JOINED.get(first, {"name"})} if first else set(filters)
+
+    def tested(attribute: str) -> str:
+        # +: no index serves it.
+        return ("+" if only_tests or attribute not in looked_up else "") + ATTRIBUTES[attribute].key
+
     return Fragments(
-        [number(FILTERS[kind].format(ATTRIBUTES[attribute].key)) for attribute, kind in shape.filters],
+        [number(FILTERS[kind].format(tested(attribute))) for attribute, kind in shape.filters],
         number("contact_search MATCH ?"),
         [number(TESTS[test]) for test, _ in shape.tests],
         number("LIMIT ? OFFSET ?"),
@@ -311,11 +334,12 @@ def fragments(shape: Shape) -> Fragments:
 
 
 def source_sql(shape: Shape, source: str) -> str:
-    """Return the FROM and WHERE clauses of the contacts that match, found in one of three ways.
+    """Return the FROM and WHERE clauses of the contacts that match, found in one of four ways.
 
-    table: by the filters' indexes, or all; search: by the search index; walk: among the first in their order.
+    table: by the filters' indexes, or all; order: by the sort's index; search: by the search index; walk: among the
+    first in their order.
     """
-    parts = fragments(shape)
+    parts = fragments(shape, source == "order")
     if source == "search":
         undecided = [test for test, (_, exact) in zip(parts.tests, shape.tests, strict=True) if not exact]
         needed = {shape.sort, *(attribute for attribute, _ in shape.filters)}

@@ -1229,3 +1229,50 @@ def test_the_text_of_a_statement_depends_on_the_shape_alone(params, others):
         return made
 
     assert statements(params) == statements(others)
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        ({"type": "User", "phoneNumber": "1"}, "contact_by_phone (phone_key=?)"),
+        ({"lastName": "a", "phoneNumber": "1"}, "contact_by_phone (phone_key=?)"),
+        ({"name": "a", "phoneNumber": "1"}, "contact_by_phone (phone_key=? AND name_key=?)"),
+        ({"firstName": "a", "employeeId": "1"}, "contact_by_employee_id (employee_id_key=?)"),
+        ({"firstName": "a", "lastName": "b"}, "contact_by_full_name (last_name_key=? AND first_name_key=?)"),
+        ({"firstName": "a", "name": "b"}, "contact_by_first_name (first_name_key=? AND name_key=?)"),
+        ({"type": "Queue", "name": "a"}, "contact_by_type (type=? AND name_key=?)"),
+        ({"lastName": "a", "userName": "b"}, "user_by_user_name (user_name_key=?)"),
+        ({"lastName": "a", "id": "0" * 32}, "INTEGER PRIMARY KEY (rowid=?)"),
+        ({"firstName": "a", "phoneNumber": "*"}, "(first_name_key=?)"),
+        ({"name": "a"}, "contact_by_name (name_key=?)"),
+    ],
+)
+def test_contacts_are_looked_up_by_the_filter_that_leaves_the_fewest(filters, index, app, sql):
+    """A million contacts share a type, a hundred thousand a last name, and hardly two a number."""
+    shape, values = query_language.plan(ListQuery().read(MultiDict(filters)))
+    statement = query_language.page_sql(shape)
+    bound = (*values, 100, 0)[: query_language.parameters(statement)]
+    steps = [detail for *_, detail in sql(f"EXPLAIN QUERY PLAN {statement}", *bound)]
+    looked_up = [step for step in steps if step.startswith("SEARCH contact")]
+    assert looked_up
+    assert all(step.endswith(index) for step in looked_up), steps
+
+
+@pytest.mark.usefixtures("short_walk")
+@pytest.mark.parametrize("order", ["Ascending", "Descending"])
+@pytest.mark.parametrize("sort", ATTRIBUTES)
+@pytest.mark.parametrize("params", [{"type": "User"}, {"type": "User,Queue"}, {"phoneNumber": "*"}, {"type": "Custom"}])
+def test_filters_that_leave_most_contacts_keep_the_order(params, sort, order, app, agent):
+    fill(
+        *(user(f"u{n}", f"Name {n % 7}", **({"phoneNumber": f"8{n % 5}"} if n % 4 else {})) for n in range(40)),
+        *(custom(f"Name {n % 5}", "800") for n in range(10)),
+        *(queue(f"Queue {n}") for n in range(3)),
+    )
+    everything = agent.get("/contacts", query_string={"sortBy": sort, "order": order}).json["contacts"]
+    types = params.get("type", "User,Queue,Custom").split(",")
+    wanted = [c for c in everything if c["type"] in types and ("phoneNumber" in c or "phoneNumber" not in params)]
+    for page in ({}, {"limit": 4}, {"limit": 4, "offset": 3}, {"limit": 5, "offset": 33}):
+        answer = agent.get("/contacts", query_string={**params, "sortBy": sort, "order": order, **page}).json
+        start = page.get("offset", 0)
+        assert answer["contacts"] == wanted[start : start + page.get("limit", 100)]
+        assert answer["totalCount"] == len(wanted)

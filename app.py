@@ -7,7 +7,15 @@ from flask import Flask
 from flask_smorest import Api
 from werkzeug.exceptions import HTTPException
 
-from contacts import commands, database, errors, roles, settings, views
+from contacts import (
+    commands,
+    database,
+    errors,
+    roles,
+    settings,
+    upgrades,
+    views,
+)
 from contacts.schemas import ErrorSchema
 
 
@@ -41,6 +49,7 @@ def create_app(config: Mapping[str, Any] | None = None, make: bool = True) -> Fl
     settings.init_app(app, config)
     app.logger.setLevel(app.config["LOG_LEVEL"])
     database.init_app(app, make)
+    upgrades.init_app(app)
     errors.init_app(app)
     roles.init_app(app)
     api = ContactsApi(app)

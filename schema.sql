@@ -1,5 +1,6 @@
--- The contact directory, version 1. This file is the truth about the table: it is applied when the
--- database file is new, and may be applied again without harm. contacts/model.py mirrors it.
+-- The contact directory, version 2. This file is the truth about the tables: it is applied when the
+-- database file is new, and may be applied again without harm. contacts/model.py mirrors it, and
+-- contacts/upgrades.py leads older versions here.
 --
 -- Reads live from what is laid out here, so that Python only checks, binds and passes bytes on:
 --   * json is the contact as the API prints it, kept by SQLite itself in the row;
@@ -144,6 +145,17 @@ CREATE TABLE IF NOT EXISTS token (
     created TEXT NOT NULL
 ) STRICT;
 
+-- The last sync of each type, for /metrics.
+CREATE TABLE IF NOT EXISTS sync (
+    type TEXT PRIMARY KEY NOT NULL CHECK (type IN ('Queue', 'User')),
+    finished INTEGER NOT NULL, -- seconds since 1970
+    failed INTEGER NOT NULL CHECK (failed IN (0, 1)),
+    added INTEGER NOT NULL,
+    changed INTEGER NOT NULL,
+    removed INTEGER NOT NULL,
+    rejected INTEGER NOT NULL
+) STRICT;
+
 -- 'Cont' in ASCII: how this service knows its own files.
 PRAGMA application_id = 1131376244;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -138,7 +139,7 @@ def sync_command(
     Users are matched by userName, Queues by name, ignoring case. Exit status: 0 done, 1 nothing was changed,
     2 done without the rows that --rejects has.
     """
-    with Sync(type_) as sync:
+    with Sync(type_) as sync, failure_recorded(sync, dry_run):
         refuse_input(file, rejects)
         load(sync, file, **reading)
         summary = sync.compare(delete=not no_delete)
@@ -152,6 +153,19 @@ def sync_command(
                 f"changed. If they are to go, say --max-delete {summary.removed}; if they are to stay, --no-delete."
             )
         finish(sync, summary, dry_run)
+
+
+@contextmanager
+def failure_recorded(sync: Sync, dry_run: bool) -> Iterator[None]:
+    """Keep in the database that the block failed."""
+    try:
+        yield
+    except Exception:
+        if not dry_run:
+            # Where that fails too, it is the first failure that the person has to hear of.
+            with suppress(sqlite3.Error):
+                sync.record(None)
+        raise
 
 
 def refuse_input(file: BinaryIO, rejects: Path | None) -> None:
@@ -223,6 +237,7 @@ def finish(sync: Sync, summary: Any, dry_run: bool) -> None:
         total = summary.added + summary.changed + summary.removed
         with click.progressbar(length=total, label="writing", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
             sync.apply(bar.update)
+        sync.record(summary)
     click.echo(f"{sync.type}: {summary}{' (dry run: nothing was changed)' if dry_run else ''}")
     if summary.rejected:
         raise SystemExit(2)

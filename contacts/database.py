@@ -16,7 +16,7 @@ from flask import Flask
 from contacts.settings import SettingsError
 
 SCHEMA = Path(__file__).parent.parent / "schema.sql"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # a new one has a step in upgrades.py
 APPLICATION_ID = 0x436F6E74  # as schema.sql sets it
 OLDEST_SQLITE = (3, 40, 0)  # the oldest that the tests have run on
 
@@ -143,14 +143,24 @@ def init_app(app: Flask, make: bool = True) -> None:
 def prepare(name: str, make: bool = True) -> None:
     """Look at the database in this file, and make it when there is none, unless told not to.
 
+    Raise SettingsError as alone_with() does.
+    """
+    with alone_with(name) as path:
+        if not inspect(path) and make:
+            create(path)
+
+
+@contextmanager
+def alone_with(name: str) -> Iterator[Path]:
+    """Lend this file to one process at a time, to be made ready.
+
     Raise SettingsError when there is no folder for it, or when the file is another program's or a
     newer version's; such a file is not touched.
     """
     path = Path(name).absolute()
     try:
         with alone(path.parent):
-            if inspect(path) < SCHEMA_VERSION and make:
-                create(path)
+            yield path
     except (OSError, sqlite3.Error, peewee.DatabaseError) as error:
         raise SettingsError(f"CONTACTS_DATABASE={name!r}: {reason(path, error)}") from None
     finally:
@@ -216,7 +226,7 @@ def inspect(path: Path) -> int:
             f"{str(path)!r} is the database of another program; it is left as it is. "
             "Name another file in CONTACTS_DATABASE."
         )
-    if version != SCHEMA_VERSION:
+    if not 0 < version <= SCHEMA_VERSION:
         raise SettingsError(
             f"{str(path)!r} has schema version {version}, and this service has {SCHEMA_VERSION}; it is left as it is. "
             "Start the version of the service that wrote it, or a later one."

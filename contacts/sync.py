@@ -5,6 +5,7 @@ connection sees. Then just the differences are written: a few in one transaction
 """
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
@@ -319,6 +320,18 @@ class Sync:
                     "INSERT INTO contact_search (contact_search, rank) VALUES ('merge', ?)", (pages,)
                 )
             pages, work = MERGE, self.connection.total_changes - before
+
+    def record(self, summary: Summary | None) -> None:
+        """Keep what the sync did, None: it failed, and when, for /metrics. Imports are not kept."""
+        if self.type == "Custom":
+            return
+        numbers = (summary.added, summary.changed, summary.removed, summary.rejected) if summary else (0, 0, 0, 0)
+        with transaction(self.connection, "BEGIN IMMEDIATE"):
+            self.connection.execute(
+                "INSERT OR REPLACE INTO sync (type, finished, failed, added, changed, removed, rejected) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (self.type, int(time.time()), summary is None, *numbers),
+            )
 
     def _differences(self) -> int:
         """Return how many differences there are."""

@@ -12,7 +12,7 @@ import pytest
 from conftest import ADMIN, ROOT, Client
 
 from app import create_app
-from contacts import database
+from contacts import database, settings
 from contacts.database import db, own_connection
 from contacts.settings import SettingsError
 
@@ -68,8 +68,13 @@ def test_defaults(build, monkeypatch, tmp_path):
     build()
     monkeypatch.delenv("CONTACTS_DATABASE")
     app = create_app()
-    settings = {name: app.config[name] for name in ("DATABASE", "ROLE_HEADER", "URL_PREFIX", "LOG_LEVEL")}
-    assert settings == {"DATABASE": "contacts.db", "ROLE_HEADER": "X-Role", "URL_PREFIX": "", "LOG_LEVEL": "INFO"}
+    found = {name: app.config[name] for name in settings.CHECKS if name != "TRUSTED_PROXIES"}
+    assert found == {
+        "DATABASE": "contacts.db",
+        "ROLE_HEADER": "X-Role",
+        "URL_PREFIX": "",
+        "LOG_LEVEL": "INFO",
+    }
     assert not app.config["TRUSTED_PROXIES"]
     assert (tmp_path / "contacts.db").exists()
 
@@ -210,11 +215,11 @@ OTHERS = {
     "of another program": foreign("CREATE TABLE contact (id)", "INSERT INTO contact VALUES (1)"),
     "of another program, in WAL mode": foreign("PRAGMA journal_mode = wal", "CREATE TABLE x (id)"),
     "of another program, empty": foreign("PRAGMA application_id = 5"),
-    "of another program, of our version": foreign("PRAGMA user_version = 1", "CREATE TABLE x (id)"),
+    "of another program, of our version": foreign("PRAGMA user_version = 2", "CREATE TABLE x (id)"),
     "of another program, empty with a version": foreign(
-        "CREATE TABLE x (id)", "DROP TABLE x", "PRAGMA user_version = 1"
+        "CREATE TABLE x (id)", "DROP TABLE x", "PRAGMA user_version = 2"
     ),
-    "newer": ours("PRAGMA user_version = 2"),
+    "newer": ours("PRAGMA user_version = 3"),
     "much newer": ours("PRAGMA user_version = 2147483647"),
     "of no version": ours("PRAGMA user_version = 0"),
     "not SQLite": lambda file: file.write_bytes(b"name,type\nSome Contact,Custom\n" * 1000),
@@ -261,10 +266,10 @@ def test_bad_file_stops_the_start_with_one_line(path, tmp_path):
 
 
 def test_gunicorn_ends_when_it_cannot_serve(path):
-    ours("PRAGMA user_version = 2")(path)
+    ours("PRAGMA user_version = 3")(path)
     status, errors = ended(start("-m", "gunicorn", "--bind", "127.0.0.1:0", CONTACTS_DATABASE=str(path)))
     assert status not in {0, None}, errors
-    assert "schema version 2" in errors
+    assert "schema version 3" in errors
     assert "Traceback" not in errors
     assert "Booting worker" not in errors
 

@@ -11,6 +11,7 @@ from contacts import (
     commands,
     database,
     errors,
+    health,
     roles,
     settings,
     upgrades,
@@ -55,5 +56,6 @@ def create_app(config: Mapping[str, Any] | None = None, make: bool = True) -> Fl
     api = ContactsApi(app)
     api.register_blueprint(views.blp, url_prefix=app.config["URL_PREFIX"] or None)
     views.init_app(app)
+    health.init_app(app)
     commands.init_app(app)
     return app

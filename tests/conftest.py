@@ -216,6 +216,10 @@ class Service:
         if not listens(self.process, self.port):
             raise RuntimeError(f"gunicorn did not start: {self.stop()}")
 
+    def output(self):
+        """Return what it has printed so far."""
+        return os.pread(self.log.fileno(), 1 << 30, 0).decode()
+
     def stop(self):
         """End it and return what it printed."""
         self.process.terminate()

@@ -12,6 +12,7 @@ from contacts import (
     database,
     errors,
     health,
+    middleware,
     roles,
     settings,
     upgrades,
@@ -49,6 +50,7 @@ def create_app(config: Mapping[str, Any] | None = None, make: bool = True) -> Fl
     )
     settings.init_app(app, config)
     app.logger.setLevel(app.config["LOG_LEVEL"])
+    middleware.init_app(app)
     database.init_app(app, make)
     upgrades.init_app(app)
     errors.init_app(app)

@@ -41,6 +41,11 @@ control_socket_disable = True
 # The longest that gunicorn allows: some 240 ids in one filter.
 limit_request_line = 8190
 
+# gunicorn itself believes no header about scheme and path (it would those of this machine and of unix sockets):
+# contacts/middleware.py does, from the peers in CONTACTS_TRUSTED_PROXIES.
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+
 
 def write_error(sock: socket.socket, status_int: int, reason: str, mesg: str) -> None:
     """Answer what gunicorn itself refuses (a URL too long, a broken header) in the one envelope of all errors."""

@@ -12,6 +12,8 @@ from contacts import (
     database,
     errors,
     health,
+    logs,
+    metrics,
     middleware,
     roles,
     settings,
@@ -49,7 +51,7 @@ def create_app(config: Mapping[str, Any] | None = None, make: bool = True) -> Fl
         MAX_CONTENT_LENGTH=errors.LONGEST_BODY + 1,
     )
     settings.init_app(app, config)
-    app.logger.setLevel(app.config["LOG_LEVEL"])
+    logs.init_app(app)
     middleware.init_app(app)
     database.init_app(app, make)
     upgrades.init_app(app)
@@ -59,5 +61,6 @@ def create_app(config: Mapping[str, Any] | None = None, make: bool = True) -> Fl
     api.register_blueprint(views.blp, url_prefix=app.config["URL_PREFIX"] or None)
     views.init_app(app)
     health.init_app(app)
+    metrics.init_app(app)
     commands.init_app(app)
     return app

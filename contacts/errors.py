@@ -156,7 +156,7 @@ def database_error(error: Exception) -> Response:
     message = unavailable(error)
     if not message:
         return unexpected_error(error)
-    log.error("%s %s: %s", request.method, request.path, error)
+    log.error("request failed", extra={"fields": {**about_request(), "error": str(error)}})
     return envelope(
         ApiError(
             503,
@@ -169,8 +169,17 @@ def database_error(error: Exception) -> Response:
 
 def unexpected_error(error: Exception) -> Response:
     """Answer 500 to a defect of ours, and write where it happened to the log."""
-    log.error("%s %s failed", request.method, request.path, exc_info=error)
+    log.error("request failed", extra={"fields": about_request()}, exc_info=error)
     return envelope(InternalServerError())
+
+
+def about_request() -> dict[str, str]:
+    """Return what the log says of a request that failed; not its path, which may hold what is nobody's business."""
+    return {
+        "method": request.method,
+        "route": request.url_rule.rule if request.url_rule else "unmatched",
+        "id": request.environ["contacts.request_id"],
+    }
 
 
 def init_app(app: Flask) -> None:

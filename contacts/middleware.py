@@ -1,17 +1,23 @@
-"""What stands around the application: the proxy's word about its address."""
+"""What stands around the application: the proxy's word about its address, and an eye on every request."""
 
+import logging
+import os
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from contacts import logs, metrics
 from contacts.roles import is_trusted
 from contacts.settings import Peers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = logging.getLogger(__name__)
 
 # The form of what a proxy may say. Another one is not looked at: it would end up in a Location.
 FORWARDED = {
@@ -19,6 +25,8 @@ FORWARDED = {
     "HTTP_X_FORWARDED_HOST": re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"),
     "HTTP_X_FORWARDED_PREFIX": re.compile(r"(/[A-Za-z0-9._~-]+)+"),
 }
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Forwarded:
@@ -41,6 +49,67 @@ class Forwarded:
         return self.fixed(environ, start_response)
 
 
+class Watched:
+    """Give every request an id; log and count it when its answer is out."""
+
+    def __init__(self, app: "WSGIApplication") -> None:
+        self.app = app
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer a request."""
+        began = perf_counter()
+        request_id = environ.get("HTTP_X_REQUEST_ID", "")
+        if not REQUEST_ID.fullmatch(request_id):
+            request_id = os.urandom(8).hex()
+        environ["contacts.request_id"] = request_id
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            # Flask takes the request out of environ before the body is sent.
+            rule = environ["werkzeug.request"].url_rule
+            environ["contacts.route"] = rule.rule if rule else "unmatched"
+            environ["contacts.status"] = int(status[:3])
+            return start_response(status, [*headers, ("X-Request-ID", request_id)], exc_info)
+
+        return watched(self.app(environ, start), environ, began)
+
+
+def watched(body: Iterable[bytes], environ: "WSGIEnvironment", began: float) -> Iterator[bytes]:
+    """Pass the body on; at its end, also one that comes too soon, log and count the request."""
+    cut = ""
+    try:
+        for block in body:  # noqa: UP028 - it would close the body too, which comes below
+            yield block
+    except GeneratorExit:
+        cut = "by the client"
+        raise
+    except Exception as error:
+        cut = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        if hasattr(body, "close"):
+            body.close()
+        answered(environ, perf_counter() - began, cut)
+
+
+def answered(environ: "WSGIEnvironment", seconds: float, cut: str) -> None:
+    """Log and count one request."""
+    method, route, status = environ["REQUEST_METHOD"], environ["contacts.route"], environ["contacts.status"]
+    metrics.count(route, method, status, seconds)
+    if log.isEnabledFor(logging.INFO):
+        fields = {
+            "method": method,
+            "route": route,
+            "status": status,
+            "ms": round(seconds * 1000, 2),
+            "role": environ.get("contacts.role", "-"),
+            "peer": environ.get("REMOTE_ADDR") or "unix",
+            "id": environ["contacts.request_id"],
+        }
+        if cut:
+            fields["cut"] = cut
+        logs.event(log, "request", fields)
+
+
 def init_app(app: Flask) -> None:
     """Stand around the application."""
-    app.wsgi_app = Forwarded(app.wsgi_app, app.config["TRUSTED_PROXIES"])  # type: ignore[method-assign]
+    app.wsgi_app = Watched(Forwarded(app.wsgi_app, app.config["TRUSTED_PROXIES"]))  # type: ignore[method-assign]

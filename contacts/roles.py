@@ -2,10 +2,9 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache, partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from flask import Flask, request
 
@@ -45,22 +44,23 @@ def check(contacts: str, header: str, trusted: Peers) -> None:
         return
     # environ: a look-up in request.headers takes thirty times as long.
     environ = request.environ
-    role = role_of(environ, header, trusted)
+    role = environ["contacts.role"] = role_of(environ, header, trusted)
     if role is not Role.ADMIN and environ["REQUEST_METHOD"] in WRITES:
         raise ApiError(403, StatusCode.ROLE, f"The role {role} may read the contacts; writing takes {Role.ADMIN}.")
 
 
-def role_of(environ: Mapping[str, str], header: str, trusted: Peers) -> Role:
+def role_of(environ: dict[str, Any], header: str, trusted: Peers) -> Role:
     """Return the role that the request's bearer token or its trusted proxy gives it.
 
-    Raise ApiError 401 when there is none to believe. A token, when sent, decides alone.
+    Raise ApiError 401 when there is none to believe. A token, when sent, decides alone, and leaves its label.
     """
     # Also where it is not the only Authorization header: the server puts commas between several.
     authorization = environ.get("HTTP_AUTHORIZATION")
     if authorization and (bearer := _bearer.search(authorization)):
-        role = tokens.role_of((bearer[1] or "").strip())
-        if not role:
+        holder = tokens.holder((bearer[1] or "").strip())
+        if not holder:
             unauthenticated("The bearer token is not known here, or was revoked.", 'error="invalid_token"')
+        environ["contacts.token"], role = holder
         return Role(role)
     peer = environ.get("REMOTE_ADDR", "")
     name = environ.get(f"HTTP_{header.upper().replace('-', '_')}")

@@ -29,6 +29,7 @@ class Defaults:
     ROLE_HEADER = "X-Role"
     URL_PREFIX = ""
     LOG_LEVEL = "INFO"
+    LOG_FORMAT = "text"
 
 
 def database(value: str) -> str:
@@ -85,12 +86,20 @@ def log_level(value: str) -> str:
     return value.upper()
 
 
+def log_format(value: str) -> str:
+    """Check the name of a log format."""
+    if value.lower() not in {"text", "json"}:
+        raise ValueError("give text or json")
+    return value.lower()
+
+
 CHECKS: dict[str, Callable[[str], Any]] = {
     "DATABASE": database,
     "TRUSTED_PROXIES": trusted_proxies,
     "ROLE_HEADER": role_header,
     "URL_PREFIX": url_prefix,
     "LOG_LEVEL": log_level,
+    "LOG_FORMAT": log_format,
 }
 
 

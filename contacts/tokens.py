@@ -16,13 +16,15 @@ class TokenError(Exception):
     """A token cannot be made or revoked."""
 
 
-def role_of(token: str) -> str:
-    """Return the role of a token, or "" for one that is not known.
+def holder(token: str) -> tuple[str, str] | None:
+    """Return the label and the role of a token, or None for one that is not known.
 
     The look-up is by the token's digest, so its time tells nothing about the token.
     """
-    row = db.execute_sql("SELECT role FROM token WHERE sha256 = ?", (digest(token),)).fetchone()
-    return row[0] if row else ""
+    row: tuple[str, str] | None = db.execute_sql(
+        "SELECT label, role FROM token WHERE sha256 = ?", (digest(token),)
+    ).fetchone()
+    return row
 
 
 def create(role: str, label: str) -> str:

@@ -10,7 +10,7 @@ from flask.views import MethodView
 from werkzeug.datastructures import Headers
 from werkzeug.http import parse_etags
 
-from contacts import query
+from contacts import audit, query
 from contacts.database import db, write
 from contacts.errors import ApiError, Reason, StatusCode, invalid, missing
 from contacts.model import DELETE, INSERT, RETURNING, SELECT, columns, entity_tag, locate, update
@@ -54,6 +54,7 @@ class Contacts(MethodView):
         """Create a Custom contact."""
         with write():
             contact_id, made = db.execute_sql(f"{INSERT} {RETURNING}", columns(contact)).fetchone()
+        audit.wrote("created", contact_id, {}, contact)
         response = answered(one(made), entity_tag(made), 201)
         response.headers["Location"] = url_for("contacts.Contact", contact_id=contact_id)
         return response
@@ -150,6 +151,8 @@ def change(contact_id: Any, changes: dict[str, Any]) -> Response:
         else:
             statement, values = update(columns(contact), columns(changed))
             _, saved = db.execute_sql(f"{statement} {RETURNING}", (*values, *locate(contact["id"]))).fetchone()
+    if changed != contact:
+        audit.wrote("changed", contact["id"], contact, changed)
     return answered(one(saved), entity_tag(saved))
 
 
@@ -171,6 +174,7 @@ def remove(contact_id: str) -> Response:
     with write():
         contact = find_writable(contact_id)
         db.execute_sql(DELETE, locate(contact["id"]))
+    audit.wrote("removed", contact["id"], contact, {})
     return Response(b'{"statusCode":0}', mimetype="application/json")
 
 

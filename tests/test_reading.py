@@ -1026,7 +1026,7 @@ class TestMethods(Readers):
     def test_head_answers_as_get_without_the_body(self, people, agent):
         one = f"/contacts/{people[0]['id']}"
         for url in ("/contacts", "/contacts?q=joe&limit=1", one, f"{one}?fields=id", "/contacts?nmae=x", "/contacts/x"):
-            get, head = agent.get(url), agent.open("HEAD", url)
+            get, head = (agent.open(method, url, headers={"X-Request-ID": "one"}) for method in ("GET", "HEAD"))
             assert (head.status_code, dict(head.headers)) == (get.status_code, dict(get.headers))
             assert head.data == b""
 

@@ -74,6 +74,7 @@ def test_defaults(build, monkeypatch, tmp_path):
         "ROLE_HEADER": "X-Role",
         "URL_PREFIX": "",
         "LOG_LEVEL": "INFO",
+        "LOG_FORMAT": "text",
     }
     assert not app.config["TRUSTED_PROXIES"]
     assert (tmp_path / "contacts.db").exists()
@@ -90,6 +91,8 @@ GOOD = [
     ("CONTACTS_URL_PREFIX", "", ""),
     *[("CONTACTS_LOG_LEVEL", level, level) for level in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")],
     ("CONTACTS_LOG_LEVEL", "debug", "DEBUG"),
+    ("CONTACTS_LOG_FORMAT", "text", "text"),
+    ("CONTACTS_LOG_FORMAT", "JSON", "json"),
 ]
 
 
@@ -116,6 +119,7 @@ BAD = {
     "CONTACTS_ROLE_HEADER": ["", "X Role", "X-Role:", "X_Role", "Rôle", "Authorization", "X\nY"],
     "CONTACTS_URL_PREFIX": ["api", "/", "/api/", "//api", "/a b", "/ä", "http://x/api", "/api?x", "/api\n"],
     "CONTACTS_LOG_LEVEL": ["", "loud", "10", "INFO\n"],
+    "CONTACTS_LOG_FORMAT": ["", "xml", "json\n"],
 }
 
 

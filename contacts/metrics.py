@@ -1,9 +1,13 @@
 """What Prometheus reads at /metrics: requests, counted by all workers together, and what the database tells."""
 
+import fcntl
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 from flask import Flask, Response, current_app, request
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest, values
@@ -37,6 +41,10 @@ DURATION = Histogram(
     buckets=BUCKETS,
 )
 
+# Of the folders in which workers count.
+PREFIX = "contacts-metrics-"
+NEW = 5  # seconds
+
 # The worker that this process is.
 worker = "none"
 
@@ -63,12 +71,29 @@ def share(place: str | None) -> str:
     with its counts: so they are not lost, and there are never more files than workers.
     """
     global counted  # noqa: PLW0603
-    folder = tempfile.mkdtemp(prefix="contacts-metrics-", dir=place)
+    remove_left(Path(place or tempfile.gettempdir()))
+    folder = tempfile.mkdtemp(prefix=PREFIX, dir=place)
+    # Not closed: the lock is held for as long as this process or one that it forks lives.
+    fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     values.ValueClass = values.MultiProcessValue(lambda: worker)
     counted = CollectorRegistry()
     MultiProcessCollector(counted, folder)
     return folder
+
+
+def remove_left(place: Path) -> None:
+    """Remove the folders of services that were killed; of those that live, they are locked."""
+    for folder in place.glob(f"{PREFIX}*"):
+        # A new one may not be locked yet.
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > NEW:
+                handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder)
+                finally:
+                    os.close(handle)
 
 
 class Directory(Collector):

@@ -243,6 +243,28 @@ def test_restart_counts_from_nothing_and_leaves_nothing(path):
         assert not os.path.exists(folder)
 
 
+def test_killed_service_leaves_its_folder_to_the_next_start(path):
+    lives = Service(path)
+    killed = Service(path)
+    try:
+        for service in (lives, killed):
+            until(lambda: len(workers(service)) == 2)  # noqa: B023
+            ask(service, "/contacts")
+            until(lambda: answered(service) == 1)  # noqa: B023
+        (used,), (left,) = folders(lives), folders(killed)
+        for pid in (killed.process.pid, *workers(killed)):
+            os.kill(pid, signal.SIGKILL)
+        killed.stop()
+        for folder in (used, left):
+            os.utime(folder, (0, 0))
+        Service(path).stop()
+        assert (os.path.exists(used), os.path.exists(left)) == (True, False)
+        ask(lives, "/contacts")
+        until(lambda: answered(lives) == 2)
+    finally:
+        lives.stop()
+
+
 def test_recycled_workers_lose_no_request_and_no_count(path):
     service = Service(path, "--workers", "2", "--max-requests", "40", "--max-requests-jitter", "10")
     try:

@@ -1,12 +1,9 @@
 """How gunicorn runs the service; override with GUNICORN_CMD_ARGS or on its command line."""
 
-import json
 import os
 import shutil
-import socket
 from itertools import count
 
-from gunicorn import util
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
@@ -20,26 +17,8 @@ wsgi_app = "wsgi:app"
 # A bad setting stops the start at once, with one line, instead of every worker in turn.
 preload_app = True
 
-
-class Worker(ThreadWorker):
-    """gunicorn's own, but that a stop answers everybody who is connected and refuses everybody else at once."""
-
-    def set_accept_enabled(self, enabled: bool) -> None:
-        """Begin or stop to accept connections."""
-        super().set_accept_enabled(enabled)
-        if enabled or self.alive:
-            return
-        # gunicorn leaves those who wait to be accepted where they are, until the system cuts them off.
-        for listener in self.sockets:
-            accepted = -1
-            while accepted != self.nr_conns:
-                accepted = self.nr_conns
-                self.accept(listener)
-            listener.close()
-        self.sockets = []
-
-
-worker_class = Worker
+# gthread, with time limits for slow clients.
+worker_class = "contacts.worker.Worker"
 # One for each core that this process may use: Python computes on one at a time. Two at least, so that one answers
 # while another starts anew; eight at most, as all of them wait for one writer.
 workers = max(2, min(len(os.sched_getaffinity(0)), 8))
@@ -60,6 +39,9 @@ max_requests_jitter = 20_000
 # Where files are memory: a slow disk would pass for a worker without life, and slow down every count.
 MEMORY = "/dev/shm"  # noqa: S108 - all that is made there has a name that was not there
 worker_tmp_dir = MEMORY if os.access(MEMORY, os.W_OK) else None
+
+# As many connections of one worker leave room for the database's files among the 1024 that a process may open.
+worker_connections = 500
 
 # A socket for an administration that this service does not use.
 control_socket_disable = True
@@ -91,13 +73,13 @@ def on_starting(server: Arbiter) -> None:
     server.metrics_folder = metrics.share(worker_tmp_dir)
 
 
-def pre_fork(server: Arbiter, worker: Worker) -> None:
+def pre_fork(server: Arbiter, worker: ThreadWorker) -> None:
     """Give a worker the lowest number that none has; so it goes on with the counts of one that is gone."""
     taken = {each.number for each in server.WORKERS.values()}
     worker.number = next(number for number in count(1) if number not in taken)
 
 
-def post_fork(_: Arbiter, worker: Worker) -> None:
+def post_fork(_: Arbiter, worker: ThreadWorker) -> None:
     """Count under the worker's number. Connections to the database are dropped by contacts/database.py."""
     metrics.worker = str(worker.number)
 
@@ -105,18 +87,3 @@ def post_fork(_: Arbiter, worker: Worker) -> None:
 def on_exit(server: Arbiter) -> None:
     """Remove what the workers counted."""
     shutil.rmtree(server.metrics_folder, ignore_errors=True)
-
-
-def write_error(sock: socket.socket, status_int: int, reason: str, mesg: str) -> None:
-    """Answer what gunicorn itself refuses (a URL too long, a broken header) in the one envelope of all errors."""
-    code = 4 if status_int >= 500 else 2
-    body = json.dumps({"statusCode": code, "statusMessage": mesg or reason}, separators=(",", ":"))
-    util.write_nonblock(
-        sock,
-        f"HTTP/1.1 {status_int} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n{body}".encode("latin-1"),
-    )
-
-
-# Where gunicorn's workers look it up; there is no setting for it.
-util.write_error = write_error

@@ -105,6 +105,7 @@ STATUS_CODES = {
 MESSAGES = {
     404: "There is nothing at this path; the contacts are at {contacts}.",
     405: "{method} is not possible here; the Allow header lists what is.",
+    408: "The request took too long to arrive.",
     413: "The body is too large: {limit} bytes at most.",
     415: "Send the body as JSON, with the header Content-Type: application/json.",
     500: "Something went wrong in the service; its log has the details.",

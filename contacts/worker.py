@@ -1,0 +1,200 @@
+"""gunicorn's threaded worker, in which a client that is slow or silent holds no thread for long.
+
+As gunicorn has it, a connection takes a thread before it has sent anything, keeps it until the request is there,
+however long that takes, and the loop that serves all connections waits for each client to close its own.
+"""
+
+import errno
+import json
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from selectors import EVENT_READ
+from typing import Any
+
+from gunicorn.http import errors
+from gunicorn.workers.gthread import TConn, ThreadWorker
+from werkzeug.exceptions import RequestTimeout
+from werkzeug.http import HTTP_STATUS_CODES
+
+from contacts.errors import MESSAGES, StatusCode
+
+# A request must be here within this time after its first bytes, in seconds.
+REQUEST_TIMEOUT = 10
+
+# A client must take a piece of an answer (BLOCK contacts, at most) within this time, in seconds.
+ANSWER_TIMEOUT = 10
+
+# A client that is connected must begin a request within this time, in seconds, and close after its last one.
+SILENCE = 2
+
+# The HTTP status of what gunicorn itself refuses; of the rest of its errors: 400.
+STATUS = {
+    RequestTimeout: 408,
+    errors.LimitRequestLine: 414,
+    errors.ExpectationFailed: 417,
+    errors.LimitRequestHeaders: 431,
+    errors.UnsupportedTransferCoding: 501,
+    errors.ConfigurationProblem: 500,
+    errors.InvalidResponseHeader: 500,
+    errors.InvalidResponseHeaderName: 500,
+}
+
+
+class Client(socket.socket):
+    """The socket of a client, for which nobody waits too long."""
+
+    deadline: float | None = None
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Return what the client sent; raise RequestTimeout when its request is not here by the deadline."""
+        if self.deadline is None:
+            return super().recv(size, flags)
+        try:
+            return super().recv(size, flags | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            pass
+        self.settimeout(max(self.deadline - time.monotonic(), 0.001))
+        try:
+            return super().recv(size, flags)
+        except TimeoutError:
+            raise RequestTimeout from None
+        finally:
+            self.settimeout(None)
+
+    def sendall(self, data: bytes, flags: int = 0) -> None:  # type: ignore[override]
+        """Send all of it; raise ConnectionResetError when the client does not take it in time."""
+        try:
+            sent = self.send(data, flags | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            self.settimeout(ANSWER_TIMEOUT)
+            try:
+                super().sendall(memoryview(data)[sent:], flags)
+            except TimeoutError:
+                raise ConnectionResetError(errno.ECONNRESET, "the client takes its answer too slowly") from None
+            finally:
+                self.settimeout(None)
+
+
+class Worker(ThreadWorker):
+    """A worker whose threads have only to do with clients that have something to say."""
+
+    sockets: list[socket.socket]
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Begin or stop to accept connections; a stop answers everybody who is connected, and refuses the rest at once."""
+        super().set_accept_enabled(enabled)
+        if enabled or self.alive:
+            return
+        # gunicorn leaves those who wait to be accepted where they are, until the system cuts them off.
+        for listener in self.sockets:
+            accepted = -1
+            while accepted != self.nr_conns:
+                accepted = self.nr_conns
+                self.accept(listener)
+            listener.close()
+        self.sockets = []
+
+    def accept(self, listener: socket.socket) -> None:
+        """Accept a connection, and wait for its first bytes without a thread."""
+        try:
+            accepted, address = listener.accept()
+        except OSError as error:
+            if error.errno not in {errno.EAGAIN, errno.ECONNABORTED}:
+                raise
+            return
+        connection = TConn(self.cfg, Client(fileno=accepted.detach()), address, listener.getsockname())
+        self.nr_conns += 1
+        self.park(connection, self.on_pending_socket_readable)
+
+    def park(self, connection: TConn, wake: Callable[[TConn, Client], None]) -> None:
+        """Wait without a thread for what a client sends; close the connection when it is silent for too long."""
+        connection.sock.setblocking(False)
+        connection.timeout = time.monotonic() + SILENCE
+        self.pending_conns.append(connection)
+        self.poller.register(connection.sock, EVENT_READ, partial(wake, connection))
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Begin or stop to accept connections.
+
+        A stop answers everybody who is connected and refuses everybody else at once: gunicorn leaves those who wait
+        to be accepted where they are, until the system cuts them off.
+        """
+        super().set_accept_enabled(enabled)
+        if enabled or self.alive:
+            return
+        for listener in self.sockets:
+            accepted = -1
+            while accepted != self.nr_conns:
+                accepted = self.nr_conns
+                self.accept(listener)
+            listener.close()
+        self.sockets = []
+
+    def handle(self, conn: TConn) -> Any:
+        """Read a request, in a thread, and answer it."""
+        conn.sock.deadline = time.monotonic() + REQUEST_TIMEOUT
+        try:
+            return super().handle(conn)
+        finally:
+            conn.sock.deadline = None
+
+    def handle_request(self, req: Any, conn: TConn) -> Any:
+        """Answer a request; what is not read of it afterwards has a deadline of gunicorn's."""
+        try:
+            return super().handle_request(req, conn)
+        finally:
+            conn.sock.deadline = None
+
+    def finish_request(self, conn: TConn, fs: Any) -> None:
+        """Keep the connection for the next request, or let the client close it first.
+
+        Closing it here at once could take the answer from a client that is still sending: RFC 9112, 9.6.
+        """
+        if fs.cancelled() or fs.exception() or fs.result():
+            super().finish_request(conn, fs)
+            return
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:  # the client has gone
+            self.nr_conns -= 1
+            conn.close()
+        else:
+            self.park(conn, self.drain)
+
+    def drain(self, connection: TConn, client: Client) -> None:
+        """Throw away what comes after the last answer, until the client closes."""
+        try:
+            if client.recv(1 << 16):
+                return
+        except OSError:
+            pass
+        self.poller.unregister(client)
+        self.pending_conns.remove(connection)
+        self.nr_conns -= 1
+        connection.close()
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """Answer what gunicorn refuses by itself in the one envelope of all errors.
+
+        The log says what kind of thing is wrong, and holds nothing that the client sent.
+        """
+        if isinstance(exc, errors.ParseException | RequestTimeout):
+            status = STATUS.get(type(exc), 400)
+            self.log.warning("Invalid request from %s: %s", addr[0] if addr else "unix", type(exc).__name__)
+        else:
+            status = 500
+            self.log.error("A request failed", exc_info=exc)
+        code = StatusCode.INTERNAL if status >= 500 else StatusCode.INVALID
+        message = MESSAGES.get(status, str(exc))
+        body = json.dumps({"statusCode": code, "statusMessage": message}, separators=(",", ":"))
+        head = (
+            f"HTTP/1.1 {status} {HTTP_STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+            "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+        )
+        with suppress(OSError):  # the client has gone
+            client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode("latin-1"))

@@ -1,0 +1,148 @@
+"""Clients that are slow, silent or do not close: none of them keeps the others from being served."""
+
+import http.client
+import json
+import socket
+import time
+from contextlib import ExitStack
+
+import pytest
+from conftest import ROOT, Service
+
+# gunicorn.conf.py with one thread, and shorter limits, so that the tests need not wait.
+CONFIG = f"""
+from contacts import worker
+exec(open({str(ROOT / "gunicorn.conf.py")!r}).read())
+worker.REQUEST_TIMEOUT = worker.ANSWER_TIMEOUT = worker.SILENCE = 0.5
+workers = threads = 1
+"""
+
+ADMIN = "Host: x\r\nX-Role: ROLE_ADMIN\r\nContent-Type: application/json\r\n"
+
+# What clients begin to send, and do not go on with.
+HALVES = {
+    "a letter": "G",
+    "a request line": "GET /contacts HTTP/1.1\r\n",
+    "headers": f"GET /contacts HTTP/1.1\r\n{ADMIN}",
+    "a body": f'POST /contacts HTTP/1.1\r\n{ADMIN}Content-Length: 99\r\n\r\n{{"name":',
+    "a chunk": f'POST /contacts HTTP/1.1\r\n{ADMIN}Transfer-Encoding: chunked\r\n\r\n9\r\n{{"name":',
+    "a chunk's size": f"POST /contacts HTTP/1.1\r\n{ADMIN}Transfer-Encoding: chunked\r\n\r\n9",
+}
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("worker")
+    (folder / "conf.py").write_text(CONFIG)
+    running = Service(folder / "contacts.db", "--config", str(folder / "conf.py"))
+    yield running
+    running.stop()
+
+
+def connect(service):
+    return socket.create_connection(("127.0.0.1", service.port), timeout=20)
+
+
+def answer(client):
+    """Return the status, the headers and the body of the last answer on a connection."""
+    head, _, body = client.makefile("rb").read().decode().partition("\r\n\r\n")
+    return int(head.split()[1]), head, json.loads(body)
+
+
+def served(service):
+    """Tell whether another client is served before it gives up."""
+    with connect(service) as client:
+        client.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        return answer(client)[0] == 404
+
+
+@pytest.mark.parametrize("half", HALVES.values(), ids=HALVES)
+def test_a_request_that_does_not_arrive_is_given_up(half, impatient):
+    with connect(impatient) as client:
+        client.sendall(half.encode())
+        assert served(impatient)
+        status, head, body = answer(client)
+        assert (status, body) == (408, {"statusCode": 2, "statusMessage": "The request took too long to arrive."})
+        assert "Content-Type: application/json" in head
+
+
+@pytest.mark.parametrize("half", ["headers", "a body"])
+def test_a_request_that_goes_on_a_byte_at_a_time_is_given_up(half, impatient):
+    with connect(impatient) as client:
+        client.sendall(HALVES[half].encode())
+        client.settimeout(0.1)
+        received = b""
+        for _ in range(200):  # two letters a second, for ever
+            client.sendall(b"x")
+            try:
+                received = client.recv(1000)
+                break
+            except TimeoutError:
+                pass
+        assert received.startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "",
+        "GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        "GET /nothing HTTP/1.0\r\n\r\n",
+        "GET\r\n\r\n",
+    ],
+    ids=["silent", "answered", "answered to HTTP/1.0", "refused"],
+)
+def test_clients_that_say_nothing_and_do_not_close_keep_nobody_waiting(sent, impatient):
+    with ExitStack() as clients:
+        for _ in range(60):
+            clients.enter_context(connect(impatient)).sendall(sent.encode())
+        assert served(impatient)
+
+
+def test_they_are_closed(impatient):
+    with connect(impatient) as silent, connect(impatient) as answered:
+        answered.sendall(b"GET /nothing HTTP/1.0\r\n\r\n")
+        assert silent.recv(1) == b""
+        assert answer(answered)[0] == 404
+
+
+def test_an_answer_arrives_though_the_client_still_sends(impatient):
+    """Closing with something unread would reset the connection, and take the answer away."""
+    with connect(impatient) as client:
+        client.sendall(f"POST /contacts HTTP/1.1\r\n{ADMIN}Content-Length: 4000000\r\n\r\n".encode())
+        client.sendall(b" " * 4_000_000)
+        assert answer(client)[0] == 413
+
+
+def test_each_request_of_a_connection_has_a_time_of_its_own(impatient):
+    connection = http.client.HTTPConnection("127.0.0.1", impatient.port, timeout=20)
+    connection.connect()
+    first = connection.sock
+    for _ in range(4):
+        connection.request("GET", "/nothing")
+        assert connection.getresponse().read()
+        assert connection.sock is first
+        time.sleep(0.2)
+    connection.close()
+
+
+def test_what_gunicorn_refuses_is_not_logged(path):
+    running = Service(path)
+    for request in (
+        "GET /contacts?q=Jos\xe9 HTTP/1.1\r\n\r\n",
+        "GET /contacts?q=Jos\xe9\r\n\r\n",
+        "GET / HTTP/1.1\r\nJos\xe9: x\r\n\r\n",
+        "Jos\xe9 / HTTP/1.1\r\n\r\n",
+    ):
+        with connect(running) as client:
+            client.sendall(request.encode("latin-1"))
+            assert answer(client)[0] == 400
+    log = running.stop()
+    assert log.count("Invalid request from 127.0.0.1: ") == 4
+    assert "Jos" not in log
+
+
+def test_nobody_names_the_path_in_a_header(impatient):
+    with connect(impatient) as client:
+        client.sendall(b"GET /nothing HTTP/1.0\r\nSCRIPT_NAME: /x\r\nPATH_INFO: /contacts\r\n\r\n")
+        assert answer(client)[0] == 404

@@ -50,7 +50,10 @@ class Forwarded:
 
 
 class Watched:
-    """Give every request an id; log and count it when its answer is out."""
+    """Give every request an id; log and count it when its answer is out.
+
+    Forbid browsers to guess what an answer is, and everybody to keep one that does not say who may.
+    """
 
     def __init__(self, app: "WSGIApplication") -> None:
         self.app = app
@@ -68,7 +71,10 @@ class Watched:
             rule = environ["werkzeug.request"].url_rule
             environ["contacts.route"] = rule.rule if rule else "unmatched"
             environ["contacts.status"] = int(status[:3])
-            return start_response(status, [*headers, ("X-Request-ID", request_id)], exc_info)
+            headers += (("X-Request-ID", request_id), ("X-Content-Type-Options", "nosniff"))
+            if "Cache-Control" not in dict(headers):
+                headers.append(("Cache-Control", "no-store"))
+            return start_response(status, headers, exc_info)
 
         return watched(self.app(environ, start), environ, began)
 

@@ -55,7 +55,7 @@ class Contacts(MethodView):
         with write():
             contact_id, made = db.execute_sql(f"{INSERT} {RETURNING}", columns(contact)).fetchone()
         audit.wrote("created", contact_id, {}, contact)
-        response = answered(one(made), entity_tag(made), 201)
+        response = written(made, 201)
         response.headers["Location"] = url_for("contacts.Contact", contact_id=contact_id)
         return response
 
@@ -153,7 +153,7 @@ def change(contact_id: Any, changes: dict[str, Any]) -> Response:
             _, saved = db.execute_sql(f"{statement} {RETURNING}", (*values, *locate(contact["id"]))).fetchone()
     if changed != contact:
         audit.wrote("changed", contact["id"], contact, changed)
-    return answered(one(saved), entity_tag(saved))
+    return written(saved)
 
 
 def refuse_read_only(contact: dict[str, str], changes: dict[str, Any]) -> None:
@@ -196,12 +196,17 @@ class Answer(Response):
         return self.headers
 
 
-def answered(body: bytes | Iterator[bytes], tag: str, status: int = 200) -> Response:
-    """Return the answer to a successful request, to be kept by the client but asked for again each time."""
+def answered(body: bytes | Iterator[bytes], tag: str) -> Response:
+    """Return the answer to a read, to be kept by the client but asked for again each time."""
     headers = [("Content-Type", "application/json"), ("ETag", f'"{tag}"'), ("Cache-Control", "private, no-cache")]
     if isinstance(body, bytes):
         headers.append(("Content-Length", str(len(body))))
-    return Answer(body, status, headers)
+    return Answer(body, 200, headers)
+
+
+def written(contact: bytes, status: int = 200) -> Response:
+    """Return the answer to a write: the contact as it is now."""
+    return Response(one(contact), status, [("Content-Type", "application/json"), ("ETag", f'"{entity_tag(contact)}"')])
 
 
 def is_current(tag: str) -> bool:

@@ -5,7 +5,7 @@ BIN = .venv/bin
 # Who may name a role when the service is run from here: this machine.
 run demo: export CONTACTS_TRUSTED_PROXIES ?= 127.0.0.1,::1
 
-.PHONY: run demo test load torture lint bench bench-quick bench-million bench-sync clean
+.PHONY: run demo test load torture attack lint bench bench-quick bench-million bench-sync clean
 
 # Serve contacts.db on http://127.0.0.1:8000
 run: .venv/run
@@ -29,6 +29,11 @@ load: .venv/dev
 torture: .venv/dev
 	.ci/packages strace=strace setpriv=util-linux mount=mount
 	$(BIN)/python -m pytest tests/test_torture_*.py
+
+# Attack the service, directly and through nginx
+attack: .venv/dev
+	.ci/packages nginx=nginx-light openssl=openssl
+	$(BIN)/python -m pytest tests/test_attack.py
 
 # Check style and types
 lint: .venv/dev

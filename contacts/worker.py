@@ -144,11 +144,10 @@ class Worker(ThreadWorker):
             conn.sock.deadline = None
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
-        """Answer a request; what is not read of it afterwards has a deadline of gunicorn's."""
-        try:
-            return super().handle_request(req, conn)
-        finally:
-            conn.sock.deadline = None
+        """Answer a request; for the rest of its body, when the answer did not need it, gunicorn has a deadline."""
+        keep = super().handle_request(req, conn)
+        conn.sock.deadline = None
+        return keep
 
     def finish_request(self, conn: TConn, fs: Any) -> None:
         """Keep the connection for the next request, or let the client close it first.
@@ -178,11 +177,13 @@ class Worker(ThreadWorker):
         self.nr_conns -= 1
         connection.close()
 
-    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+    def handle_error(self, req: Any, client: Client, addr: Any, exc: Exception) -> None:
         """Answer what gunicorn refuses by itself in the one envelope of all errors.
 
         The log says what kind of thing is wrong, and holds nothing that the client sent.
         """
+        if client.deadline is None:  # a body that is broken behind what the answer needed; it was answered
+            return
         if isinstance(exc, errors.ParseException | RequestTimeout):
             status = STATUS.get(type(exc), 400)
             self.log.warning("Invalid request from %s: %s", addr[0] if addr else "unix", type(exc).__name__)

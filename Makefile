@@ -5,7 +5,7 @@ BIN = .venv/bin
 # Who may name a role when the service is run from here: this machine.
 run demo: export CONTACTS_TRUSTED_PROXIES ?= 127.0.0.1,::1
 
-.PHONY: run demo test load torture attack lint bench bench-quick bench-million bench-sync clean
+.PHONY: run demo test load torture attack fuzz fuzz-long audit lint bench bench-quick bench-million bench-sync clean
 
 # Serve contacts.db on http://127.0.0.1:8000
 run: .venv/run
@@ -34,6 +34,19 @@ torture: .venv/dev
 attack: .venv/dev
 	.ci/packages nginx=nginx-light openssl=openssl
 	$(BIN)/python -m pytest tests/test_attack.py
+
+# Compare the answers to some thousands of made-up queries with what the contract says
+fuzz: .venv/dev
+	$(BIN)/python -m pytest tests/test_fuzz.py
+
+# The same with a hundred thousand, which takes long
+fuzz-long: .venv/dev
+	FUZZ_DIRECTORIES=10000 $(BIN)/python -m pytest tests/test_fuzz.py
+
+# Look for known holes in the packages, and for dangerous lines in the code
+audit: .venv/audit
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive app.py wsgi.py gunicorn.conf.py contacts
+	$(BIN)/python .ci/audit
 
 # Check style and types
 lint: .venv/dev
@@ -84,4 +97,8 @@ bench/.venv/peers: bench/requirements.txt
 bench/peers/node_modules: bench/peers/package-lock.json
 	.ci/packages node=nodejs npm=npm
 	npm ci --prefix bench/peers --no-audit --no-fund --loglevel=error
+	touch $@
+
+.venv/audit: .venv/dev requirements-audit.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-audit.txt
 	touch $@

@@ -477,3 +477,16 @@ def test_no_spelling_of_the_path_opens_the_door(spelling, method, nobody, admin,
     response = nobody.client.open("/", environ_overrides=environ)
     assert response.status_code in {308, 401, 404, 405}
     assert admin.get(f"/contacts/{custom['id']}").status_code == 200
+
+
+def test_a_token_is_looked_up_by_its_digest_alone(nobody, path, flask):
+    """What is compared is not the token, so that the time it takes tells nothing about it."""
+    token = flask("token", "create", "Agent", "label").strip()
+    statements = []
+    db.connection().set_trace_callback(statements.append)
+    for sent, status in ((token, 200), (f"{token}x", 401), (f"{token[:-1]}", 401)):
+        statements.clear()
+        assert nobody.get("/contacts?limit=1", headers={"Authorization": f"Bearer {sent}"}).status_code == status
+        assert sha256(sent.encode()).hexdigest() in statements[0].lower()
+        assert not [statement for statement in statements if sent in statement]
+    assert token.encode() not in path.read_bytes() + path.with_name(f"{path.name}-wal").read_bytes()

@@ -1,0 +1,324 @@
+"""Directories, queries and bodies that hypothesis makes up, against a plain reading of the contract."""
+
+import json
+import os
+from collections import Counter
+from unicodedata import category, normalize
+
+import pytest
+from conftest import ADMIN, add
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from oracle import ATTRIBUTES, NAMES, TYPES, answer, fold, key, plain
+
+from contacts.database import db, write
+
+pytestmark = pytest.mark.slow
+
+# So many directories are made up, with this number of queries for each: a hundred thousand in `make fuzz-long`.
+DIRECTORIES = int(os.environ.get("FUZZ_DIRECTORIES", "400"))
+QUERIES = 10
+
+fuzz = settings(
+    max_examples=DIRECTORIES,
+    deadline=None,
+    database=None,
+    # The directory is emptied for each example.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+# Few letters, so that much is found; and what is hard to fold, to compose and to quote.
+LETTERS = [
+    *"aAbBoOeEsSiIzZ  -.',*?[]\"\\%_()^&+#@/:;=<>{}|!0123456789",
+    *("é", "e\u0301", "É", "ü", "Ü", "å", "\u212b", "ñ", "ç", "ø", "ł", "ß", "ẞ", "ss", "SS", "ﬁ", "fi", "ŉ", "ǆ"),
+    *("ǅ", "ĳ", "İ", "ı", "i\u0307", "Σ", "σ", "ς", "ΐ", "ᾳ", "ж", "Ж", "й", "Й", "ё", "և", "द", "ी", "क", "्", "ि"),
+    *("ไ", "ม", "่", "ه", "ّ", "ש", "ָ", "王", "각", "ᄀ", "ᅡ", "ｱ", "ﾞ", "𐐀", "𐐨", "😀", "👍🏽", "½", "²", "Ⅷ", "٣", "०"),
+    *("\u0301", "\u0345", "\u0323", "\u00a0", "\u3000", "\u200d", "\u2060", "\ufeff", "、", "‘", "·", "ʼ", "an", "ann"),
+    *("Jo", "smith", "Müller", "АНДРЕЙ", "AND", "NEAR(", "650", "555"),
+]
+DIGITS = [*"0123456789", *"-.() +*#/xX", "é", "ß", "Ж", "٣", "½", "650", "555", "ext"]
+REFUSED = {"Cc", "Zl", "Zp", "Cs"}
+
+anything = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp", "Cn", "Co"]), max_size=6)
+
+
+def stored(pieces, longest):
+    """Return values as they are stored: one line in NFC, trimmed, not blank and not too long."""
+    return pieces.map(lambda text: normalize("NFC", text).strip()).filter(lambda text: 0 < len(text) <= longest)
+
+
+def joined(letters, most):
+    return st.lists(st.sampled_from(letters), min_size=1, max_size=most).map("".join)
+
+
+names = stored(
+    st.one_of(
+        joined(LETTERS, 3),
+        joined(LETTERS, 6),
+        st.tuples(joined(LETTERS, 3), joined(LETTERS, 3)).map(" ".join),
+        anything,
+        st.tuples(joined(LETTERS, 3), st.integers(20, 120)).map(lambda of: of[0] * of[1]),
+    ),
+    255,
+)
+numbers = stored(joined(DIGITS, 8), 64)
+
+
+def contacts_of(type_):
+    """Return contacts of a type; what they may lack, they lack as often as not."""
+    optional = {"phoneNumber": numbers}
+    required = {"type": st.just(type_), "name": names}
+    if type_ == "User":
+        required["userName"] = names
+        optional |= {"firstName": names, "lastName": names, "employeeId": names}
+    return st.fixed_dictionaries(required, optional=optional)
+
+
+def unique(contact):
+    """Return what only one contact may have."""
+    if contact["type"] == "Custom":
+        return id(contact)
+    return contact["type"], fold(contact.get("userName", contact["name"]))
+
+
+directories = st.lists(st.one_of([contacts_of(type_) for type_ in TYPES]), min_size=4, max_size=8, unique_by=unique)
+
+# How somebody may write a value who means the same, or nearly.
+SAYINGS = [
+    *[str] * 6,
+    *(str.upper, str.lower, str.swapcase, str.title, fold, plain, key, lambda text: normalize("NFD", text)),
+    *(lambda text: f"  {text} ", lambda text: text[1:], lambda text: text[:-1]),
+]
+
+
+@st.composite
+def said(draw, contacts, attributes):
+    """Return a value of one of the contacts as somebody may write it, or another."""
+    contact = draw(st.sampled_from(contacts))
+    having = [name for name in attributes if name in contact]
+    if not having or draw(st.integers(0, 9)) == 9:
+        return draw(names)
+    return draw(st.sampled_from(SAYINGS))(contact[draw(st.sampled_from(having))])
+
+
+@st.composite
+def part(draw, contacts):
+    """Return some letters in a row of a searchable value."""
+    text = draw(said(contacts, (*NAMES, "phoneNumber")))
+    start = draw(st.integers(0, max(len(text) - 1, 0)))
+    return text[start : start + draw(st.integers(1, 6))]
+
+
+@st.composite
+def pattern(draw, contacts):
+    """Return a searchable value, parts of which give way to stars."""
+    text = draw(said(contacts, (*NAMES, "phoneNumber")))
+    for _ in range(draw(st.integers(0, 2))):
+        start = draw(st.integers(0, len(text)))
+        text = f"{text[:start]}*{text[start + draw(st.integers(0, 4)) :]}"
+    return draw(st.sampled_from(["{}", "{}", "{}*", "*{}", "*{}*"])).format(text)
+
+
+@st.composite
+def queries(draw, contacts):
+    """Return the parameters of a query that the service must accept."""
+    query = {}
+    kinds = st.sampled_from([*ATTRIBUTES, *["q", "filterParameters"] * 4])
+    for kind in draw(st.one_of(st.lists(kinds, min_size=1, max_size=1), st.lists(kinds, max_size=3, unique=True))):
+        if kind == "q":
+            query[kind] = draw(st.sampled_from([" ", "  ", "\u00a0"])).join(
+                draw(st.lists(part(contacts), min_size=1, max_size=3))
+            )
+        elif kind == "type":
+            query[kind] = draw(st.lists(st.sampled_from(["user", "QUEUE", "Custom"]), min_size=1, max_size=2))
+        else:
+            one = pattern(contacts) if kind == "filterParameters" else said(contacts, [kind])
+            if kind == "phoneNumber":
+                one = st.one_of(one, one, one, one, st.just("*"))
+            values = draw(st.lists(one, min_size=1, max_size=3))
+            query[kind] = [",".join(values)] if draw(st.booleans()) else values
+    if "filterParameters" in query:
+        query["filterName"] = "NamesOrPhoneNumberMatches"
+    return query | draw(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "sortBy": st.sampled_from(ATTRIBUTES),
+                "order": st.sampled_from(["Ascending", "Descending", "descending"]),
+                "offset": st.sampled_from([0, 1, 3, 2**70]),
+                "limit": st.sampled_from([1, 2, 5, 2**70]),
+                "fields": st.lists(st.sampled_from(ATTRIBUTES), min_size=1, max_size=3).map(",".join),
+            },
+        )
+    )
+
+
+def is_valid(query):
+    """Tell whether no value is blank, nor a search without a word."""
+    listed = [value for name in (*ATTRIBUTES, "filterParameters") for value in query.get(name, [])]
+    return (
+        all(value.strip() for value in listed)
+        and ("q" not in query or any(plain(word) for word in query["q"].split()))
+        and ("filterName" not in query or any(part.strip() for part in ",".join(query["filterParameters"]).split(",")))
+    )
+
+
+def empty():
+    with write():
+        db.execute_sql("DELETE FROM contact")
+
+
+@fuzz
+@given(st.data())
+def test_queries_find_what_the_contract_says(app, agent, data):
+    directory = data.draw(directories)
+    empty()
+    with db.atomic():
+        contacts = [add(**contact) for contact in directory]
+    for _ in range(QUERIES):
+        query = data.draw(queries(contacts).filter(is_valid))
+        expected = answer(contacts, query)
+        assert agent.get("/contacts", query_string=query).json == expected, query
+        found[0 < expected["totalCount"] < len(contacts)] += 1
+
+
+# How many queries found some of the contacts, and how many all or none.
+found = Counter()
+
+
+def test_queries_told_contacts_apart():
+    assert found[True] > 0.3 * found.total()
+
+
+# Values that a body may hold: good ones, those that are nearly so, and any other.
+values = st.one_of(
+    names,
+    numbers,
+    st.sampled_from(
+        [
+            "Custom",
+            "custom",
+            "User",
+            "",
+            " ",
+            "\t",
+            "a\nb",
+            "a\0",
+            "\ud800",
+            "\u2028",
+            " x ",
+            "e\u0301" * 300,
+            "x" * 256,
+        ]
+    ),
+    st.text(max_size=5),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+        max_leaves=4,
+    ),
+)
+members = st.dictionaries(
+    st.one_of(
+        st.just("name"), st.just("name"), st.just("phoneNumber"), st.sampled_from(ATTRIBUTES), st.text(max_size=3)
+    ),
+    values,
+    max_size=4,
+)
+bodies = st.one_of(members, members.map(lambda some: {"name": "New", **some}), values)
+
+
+def cleaned(value, longest):
+    """Return a value as it is to be stored, or None when it is to be refused."""
+    if not isinstance(value, str) or any(category(character) in REFUSED for character in value):
+        return None
+    value = normalize("NFC", value.strip())
+    return value if 0 < len(value) <= longest else None
+
+
+def changed(contact, body):
+    """Return the contact after a body was accepted, or None when it must not be; {}: one that is to be made."""
+    if not isinstance(body, dict) or not set(body) <= set(ATTRIBUTES):
+        return None
+    result = dict(contact)
+    for name, value in body.items():
+        if name in ("name", "phoneNumber"):
+            if name == "phoneNumber" and value is None:
+                result.pop(name, None)
+                continue
+            result[name] = cleaned(value, 64 if name == "phoneNumber" else 255)
+            if result[name] is None:
+                return None
+        elif value is not None:
+            kept = contact.get(name) or ("Custom" if name == "type" else None)
+            said = value.strip() if isinstance(value, str) and name == "type" and not contact else value
+            same = (
+                said.lower() == kept.lower()
+                if isinstance(said, str) and kept and name in ("id", "type")
+                else said == kept
+            )
+            if not same:
+                return None
+    return result if body and "name" in result else None
+
+
+@fuzz
+@given(st.lists(st.tuples(st.booleans(), bodies), min_size=1, max_size=QUERIES))
+def test_bodies_are_kept_as_the_contract_says_or_refused(app, admin, requests):
+    empty()
+    kept = admin.create("Old", "1")
+    for make, body in requests:
+        if make:
+            response, expected = admin.post("/contacts", data=json.dumps(body), headers=JSON), changed({}, body)
+        else:
+            response, expected = (
+                admin.put(f"/contacts/{kept['id']}", data=json.dumps(body), headers=JSON),
+                changed(kept, body),
+            )
+        assert response.status_code in ({201} if make and expected else {200} if expected else {400, 422}), body
+        if expected:
+            contact = response.json["contact"]
+            assert contact == {"id": contact["id"], **expected, "type": "Custom"}
+            assert admin.get(f"/contacts/{contact['id']}").json["contact"] == contact
+            if not make:
+                kept = contact
+        assert admin.get(f"/contacts/{kept['id']}").json["contact"] == kept
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+@fuzz
+@given(bodies.map(lambda body: json.dumps(body).encode()), st.data())
+def test_bytes_are_never_a_bug(app, admin, body, data):
+    """A JSON body of which some bytes are others, or none."""
+    start = data.draw(st.integers(0, len(body)))
+    end = data.draw(st.integers(start, min(len(body), start + 8)))
+    sent = body[:start] + data.draw(st.binary(max_size=4)) + body[end:]
+    assert admin.post("/contacts", data=sent, headers=JSON).status_code in {201, 400, 422}
+
+
+@fuzz
+@given(
+    st.dictionaries(
+        st.one_of(
+            st.sampled_from([*ATTRIBUTES, "q", "filterName", "filterParameters", "sortBy", "order"]),
+            st.text(max_size=3),
+        ),
+        st.one_of(
+            st.text(max_size=6), st.sampled_from(["NamesOrPhoneNumberMatches", "name", "1", "*", "Ascending", "User"])
+        ),
+        max_size=4,
+    ),
+    st.dictionaries(
+        st.sampled_from(
+            ["If-None-Match", "If-Match", "Authorization", "Content-Type", "X-Role", "Accept", "Range", "Cookie"]
+        ),
+        st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=8),
+        max_size=2,
+    ),
+)
+def test_parameters_and_headers_are_never_a_bug(app, admin, parameters, headers):
+    for url in ("/contacts", f"/contacts/{'0' * 32}"):
+        response = admin.get(url, query_string=parameters, headers={**ADMIN, **headers})
+        assert response.status_code in {200, 304, 401, 404, 422}

@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 from contacts import (
     commands,
     database,
+    docs,
     errors,
     health,
     logs,
@@ -57,7 +58,8 @@ def create_app(config: Mapping[str, Any] | None = None, make: bool = True) -> Fl
     upgrades.init_app(app)
     errors.init_app(app)
     roles.init_app(app)
-    api = ContactsApi(app)
+    api = ContactsApi(app, spec_kwargs=docs.OPTIONS)
+    docs.init_app(app, api)
     api.register_blueprint(views.blp, url_prefix=app.config["URL_PREFIX"] or None)
     views.init_app(app)
     health.init_app(app)

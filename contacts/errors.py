@@ -40,6 +40,19 @@ class StatusCode(IntEnum):
     UNAUTHENTICATED = 20
 
 
+MEANINGS = {
+    StatusCode.MISSING: "a required attribute or parameter is missing",
+    StatusCode.INVALID: "the request, an attribute or a parameter is not valid",
+    StatusCode.READ_ONLY_CONTACT: "the contact is a User or a Queue, which clients cannot write",
+    StatusCode.INTERNAL: "the service is busy (try again), or has a defect",
+    StatusCode.ROLE: "the role may not do this",
+    StatusCode.NOT_FOUND: "there is no such contact or path",
+    StatusCode.RANGE: "a value is out of range: too long, blank, a limit of 0",
+    StatusCode.READ_ONLY_ATTRIBUTE: "clients cannot write the attribute",
+    StatusCode.UNAUTHENTICATED: "the request has no role that is believed",
+}
+
+
 class Reason(str):
     """What is wrong with one attribute or parameter, and the statusCode that says so."""
 
@@ -89,11 +102,6 @@ def invalid(errors: dict[str, list[Any]]) -> ApiError:
     reasons = [(name, reason) for name in errors for reason in errors[name]]
     status_code = min(getattr(reason, "status_code", StatusCode.INVALID) for _, reason in reasons)
     return ApiError(422, status_code, " ".join(f"{name}: {reason}" for name, reason in reasons), errors)
-
-
-def missing(name: str, reason: str) -> ApiError:
-    """Return the answer to a request that lacks what it cannot do without."""
-    return invalid({name: [Reason(StatusCode.MISSING, reason)]})
 
 
 # What the framework raises by itself: the statusCode and the message of an HTTP status.

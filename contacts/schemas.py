@@ -13,13 +13,39 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
-from contacts.errors import LONGEST_BODY, ApiError, Reason, StatusCode, invalid
+from contacts.errors import LONGEST_BODY, MEANINGS, ApiError, Reason, StatusCode, invalid
 from contacts.model import ATTRIBUTES, TYPES
 from contacts.query import MOST, Query
 from contacts.text import LengthError, check_characters, clean, plain
 
 FILTER_NAME = "NamesOrPhoneNumberMatches"
 ORDERS = ("Ascending", "Descending")
+
+# One line that is not blank: contacts.text decides, this tells programs.
+_CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+LINE = f"^[^{_CONTROL}]*[^\\s{_CONTROL}][^{_CONTROL}]*$"
+
+# A part of a value with commas, likewise.
+PART = LINE.replace("[^", "[^,")
+
+# The attributes, as the document describes them.
+DESCRIBED: dict[str, dict[str, Any]] = {
+    "id": {
+        "description": "What the contact is known by; it keeps it for ever.",
+        "pattern": "^[0-9a-f]{32}$",
+        "example": "00000000006a0b3eb57387d2b79d756c",
+    },
+    "name": {"description": "That of a queue, or a user's first and last name.", "example": "Joe Johnson"},
+    "type": {"description": "What the contact is.", "enum": list(TYPES), "example": "User"},
+    "phoneNumber": {"description": "Where the contact is reached, in any spelling.", "example": "15002"},
+    "userName": {"description": "What a User logs in with.", "example": "joej"},
+    "firstName": {"description": "A User's.", "example": "Joe"},
+    "lastName": {"description": "A User's.", "example": "Johnson"},
+    "employeeId": {"description": "A User's.", "example": "E-1000"},
+}
+for name in DESCRIBED.keys() - {"id", "type"}:
+    DESCRIBED[name] |= {"minLength": 1, "maxLength": ATTRIBUTES[name].longest, "pattern": LINE}
+READ_ONLY = {name: {**described, "readOnly": True} for name, described in DESCRIBED.items()}
 
 # More words than this, or longer ones (in characters), are not a search but a mistake.
 MOST_TERMS = 32
@@ -133,8 +159,9 @@ class Choice(Parameter):
 class Values(fields.List):
     """A query parameter that may have several values."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(fields.String(), **kwargs)
+    def __init__(self, item: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(fields.String(metadata=item or {"pattern": LINE}), **kwargs)
+        self.metadata = {**self.metadata, "minItems": 1}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         return self.read([one_line(text) for text in value])
@@ -148,7 +175,7 @@ class Listed(Values):
     """Values with commas between; `choices` lists those there are."""
 
     def __init__(self, choices: tuple[str, ...] = (), ignore_case: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__({"enum": list(choices)} if choices else {"pattern": PART}, **kwargs)
         self.choices = choices
         self.ignore_case = ignore_case
 
@@ -170,8 +197,9 @@ class Fields(Listed):
     """The parameter `fields`: the attributes to answer with."""
 
     def __init__(self) -> None:
-        description = "Return just these attributes, with commas between; `*`: all."
-        super().__init__((*ATTRIBUTES, "*"), data_key="fields", metadata={"description": description})
+        description = "Return just these attributes, with commas between; `*`: all, as without this parameter."
+        metadata = {"description": description, "example": ["id", "name", "phoneNumber"]}
+        super().__init__((*ATTRIBUTES, "*"), data_key="fields", metadata=metadata)
 
     def read(self, texts: list[str]) -> Any:
         """Return the attributes in the order of the JSON; None: all."""
@@ -245,42 +273,66 @@ class Parameters(Strict):
 class ListQuery(Parameters):
     """The query language of GET /contacts."""
 
-    id = Values(metadata={"description": "The contacts with this id."})
-    name = Values(metadata={"description": "The contacts of this name, whole, ignoring case."})
-    type = Listed(TYPES, ignore_case=True, metadata={"description": "Custom, Queue or User, ignoring case."})
-    phoneNumber = Values(
-        metadata={"description": "The contacts with this number, by letters and digits only. `*`: with any number."}
+    id = Values(metadata={"description": "The contacts with these ids.", "example": [DESCRIBED["id"]["example"]]})
+    name = Values(
+        metadata={
+            "description": "The contacts of this name, as a whole, ignoring case. This and the other attributes may be "
+            "given several times, or several values with commas between: one of them must match.",
+            "example": ["Joe Johnson"],
+        }
     )
-    userName = Values(metadata={"description": "The User with this user name, ignoring case."})
-    firstName = Values(metadata={"description": "The Users with this first name, ignoring case."})
-    lastName = Values(metadata={"description": "The Users with this last name, ignoring case."})
-    employeeId = Values(metadata={"description": "The Users with this employee ID, ignoring case."})
+    type = Listed(TYPES, ignore_case=True, metadata={"description": "Ignoring case.", "example": ["Queue", "Custom"]})
+    phoneNumber = Values(
+        metadata={
+            "description": "The contacts with this number, by its letters and digits. `*`: with any number.",
+            "example": ["+1 (650) 555-0100"],
+        }
+    )
+    userName = Values(metadata={"description": "The User of this user name, ignoring case.", "example": ["joej"]})
+    firstName = Values(metadata={"description": "The Users of this first name, ignoring case.", "example": ["Joe"]})
+    lastName = Values(metadata={"description": "The Users of this last name, ignoring case.", "example": ["Johnson"]})
+    employeeId = Values(
+        metadata={"description": "The Users of this employee ID, ignoring case.", "example": ["E-1000"]}
+    )
     filterName = Choice(
         (FILTER_NAME,),
-        metadata={"description": "Search by filterParameters; goes with it."},
+        metadata={"description": "Search by filterParameters; goes with it.", "example": FILTER_NAME},
     )
     filterParameters = Listed(
         metadata={
             "description": "Arguments with commas between. For each, a whole name (name, userName, firstName, "
             "lastName) or the phone number must match; `*` stands for any characters, also none.",
+            "example": ["support*", "800*"],
+            "maxItems": MOST_TERMS,
         }
     )
     q = Parameter(
         metadata={
             "description": "Search as you type: each word occurs in a name or the phone number, ignoring case and "
             "accents. A word of one or two characters matches where a word or number starts.",
+            "pattern": LINE,
+            "example": "jo smi",
         }
     )
-    sortBy = Choice(tuple(ATTRIBUTES), metadata={"description": "Contacts without the attribute come last."})
+    sortBy = Choice(
+        tuple(ATTRIBUTES),
+        metadata={
+            "description": "Contacts without the attribute come last.",
+            "default": "name",
+            "example": "lastName",
+        },
+    )
     order = Choice(
         ORDERS,
         metadata={
             "description": "Descending is the exact reverse of Ascending (ids, which break ties, too), "
-            "but contacts without the attribute stay last."
+            "but contacts without the attribute stay last.",
+            "default": ORDERS[0],
+            "example": ORDERS[1],
         },
     )
-    offset = Number(0, metadata={"description": "How many contacts to skip."})
-    limit = Number(1, metadata={"description": "How many contacts to return at most; default: all."})
+    offset = Number(0, metadata={"description": "How many contacts to skip.", "default": 0, "example": 20})
+    limit = Number(1, metadata={"description": "How many contacts to return at most; all without it.", "example": 10})
     chosen = Fields()
 
     def check(self, data: dict[str, Any]) -> dict[str, list[Reason]]:
@@ -332,7 +384,7 @@ class IdQuery(Parameters):
     id = Parameter(
         required=True,
         error_messages={"required": Reason(StatusCode.MISSING, "Say which contact: ?id=…")},
-        metadata={"description": "The contact to remove."},
+        metadata={"description": "The contact to remove.", "example": DESCRIBED["id"]["example"]},
     )
 
 
@@ -380,17 +432,26 @@ def must_be_text(value: Any) -> str:
     return value
 
 
+class Same(fields.Raw):
+    """An attribute that must be as it is, where a client sends it back; null says nothing and is accepted."""
+
+    def __init__(self, *, allow_none: bool = True, metadata: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(allow_none=allow_none, metadata={**metadata, "type": "string"}, **kwargs)
+
+
 class NewContact(Strict):
     """A Custom contact to be made."""
 
-    name = Text(required=True, metadata={"example": "Some Contact"})
-    type = CustomType(allow_none=True, metadata={"example": "Custom"})
-    phoneNumber = Text(allow_none=True, metadata={"example": "xxx-xxx-xxxx"})
-    id = ReadOnly(allow_none=True)
-    userName = ReadOnly(allow_none=True)
-    firstName = ReadOnly(allow_none=True)
-    lastName = ReadOnly(allow_none=True)
-    employeeId = ReadOnly(allow_none=True)
+    name = Text(required=True, metadata=DESCRIBED["name"])
+    type = CustomType(
+        allow_none=True, metadata={"description": "Ignoring case.", "enum": ["Custom"], "example": "Custom"}
+    )
+    phoneNumber = Text(allow_none=True, metadata=DESCRIBED["phoneNumber"])
+    id = ReadOnly(allow_none=True, metadata=READ_ONLY["id"])
+    userName = ReadOnly(allow_none=True, metadata=READ_ONLY["userName"])
+    firstName = ReadOnly(allow_none=True, metadata=READ_ONLY["firstName"])
+    lastName = ReadOnly(allow_none=True, metadata=READ_ONLY["lastName"])
+    employeeId = ReadOnly(allow_none=True, metadata=READ_ONLY["employeeId"])
 
     @post_load
     def contact(self, data: dict[str, Any], **_: Any) -> dict[str, str]:
@@ -401,14 +462,16 @@ class NewContact(Strict):
 class ContactChanges(Strict):
     """What is to change on a Custom contact; the attributes that clients cannot write must be as they are."""
 
-    name = Text(metadata={"example": "Some Contact"})
-    phoneNumber = Text(allow_none=True, metadata={"example": "15002", "description": "null: no number any more."})
-    id = fields.Raw(allow_none=True)
-    type = fields.Raw(allow_none=True)
-    userName = fields.Raw(allow_none=True)
-    firstName = fields.Raw(allow_none=True)
-    lastName = fields.Raw(allow_none=True)
-    employeeId = fields.Raw(allow_none=True)
+    name = Text(metadata=DESCRIBED["name"])
+    phoneNumber = Text(
+        allow_none=True, metadata={**DESCRIBED["phoneNumber"], "description": "null: no number any more."}
+    )
+    id = Same(metadata=READ_ONLY["id"])
+    type = Same(metadata=READ_ONLY["type"])
+    userName = Same(metadata=READ_ONLY["userName"])
+    firstName = Same(metadata=READ_ONLY["firstName"])
+    lastName = Same(metadata=READ_ONLY["lastName"])
+    employeeId = Same(metadata=READ_ONLY["employeeId"])
 
     @validates_schema
     def check_empty(self, data: dict[str, Any], **_: Any) -> None:
@@ -417,23 +480,44 @@ class ContactChanges(Strict):
             raise ValidationError([Reason(StatusCode.MISSING, "Send the attributes that are to change.")])
 
 
-class ContactSchema(Schema):
-    """A contact. An attribute that its type does not have, or that has no value, is absent."""
+class ContactChangesWithId(ContactChanges):
+    """What is to change, and on which contact."""
 
-    id = fields.String(required=True)
-    name = fields.String(required=True)
-    type = fields.String(required=True, metadata={"enum": list(TYPES)})
-    phoneNumber = fields.String()
-    userName = fields.String()
-    firstName = fields.String()
-    lastName = fields.String()
-    employeeId = fields.String()
+    id = Same(
+        required=True,
+        allow_none=False,
+        error_messages=dict.fromkeys(
+            ("required", "null"), Reason(StatusCode.MISSING, "Say which contact is to change.")
+        ),
+        metadata=DESCRIBED["id"],
+    )
+
+
+class SelectedContactSchema(Schema):
+    """A contact with the attributes that `fields` selects. Those that it does not have are absent."""
+
+    id = fields.String(metadata=DESCRIBED["id"])
+    name = fields.String(metadata=DESCRIBED["name"])
+    type = fields.String(metadata=DESCRIBED["type"])
+    phoneNumber = fields.String(metadata=DESCRIBED["phoneNumber"])
+    userName = fields.String(metadata=DESCRIBED["userName"])
+    firstName = fields.String(metadata=DESCRIBED["firstName"])
+    lastName = fields.String(metadata=DESCRIBED["lastName"])
+    employeeId = fields.String(metadata=DESCRIBED["employeeId"])
+
+
+class ContactSchema(SelectedContactSchema):
+    """A contact. The attributes that its type does not have, or that have no value, are absent."""
+
+    id = fields.String(required=True, metadata=DESCRIBED["id"])
+    name = fields.String(required=True, metadata=DESCRIBED["name"])
+    type = fields.String(required=True, metadata=DESCRIBED["type"])
 
 
 class Done(Schema):
     """The answer to a request that leaves nothing to show."""
 
-    statusCode = fields.Integer(required=True, metadata={"enum": [0]})
+    statusCode = fields.Integer(required=True, metadata={"enum": [0], "x-enum-varnames": ["OK"]})
 
 
 class ContactAnswer(Done):
@@ -442,18 +526,33 @@ class ContactAnswer(Done):
     contact = fields.Nested(ContactSchema, required=True)
 
 
+class SelectedAnswer(Done):
+    """The answer with one contact, or with some of its attributes."""
+
+    contact = fields.Nested(SelectedContactSchema, required=True)
+
+
 class ContactList(Done):
     """The answer with a list of contacts."""
 
-    totalCount = fields.Integer(required=True, metadata={"description": "How many contacts match in all."})
-    contacts = fields.List(fields.Nested(ContactSchema), required=True)
+    totalCount = fields.Integer(
+        required=True, metadata={"description": "How many contacts match in all.", "minimum": 0}
+    )
+    contacts = fields.List(fields.Nested(SelectedContactSchema), required=True)
 
 
 class ErrorSchema(Schema):
     """The answer to any request that failed; nothing was changed."""
 
-    statusCode = fields.Integer(required=True, metadata={"enum": [int(code) for code in StatusCode if code]})
-    statusMessage = fields.String(required=True)
+    statusCode = fields.Integer(
+        required=True,
+        metadata={
+            "description": "What is wrong:\n\n" + "\n".join(f"- {code}: {text}" for code, text in MEANINGS.items()),
+            "enum": [int(code) for code in MEANINGS],
+            "x-enum-varnames": [code.name for code in MEANINGS],
+        },
+    )
+    statusMessage = fields.String(required=True, metadata={"description": "What is wrong, for a person to read."})
     errors = fields.Dict(
         keys=fields.String(),
         values=fields.List(fields.String()),

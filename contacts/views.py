@@ -10,13 +10,15 @@ from flask.views import MethodView
 from werkzeug.datastructures import Headers
 from werkzeug.http import parse_etags
 
-from contacts import audit, query
+from contacts import audit, docs, query
 from contacts.database import db, write
-from contacts.errors import ApiError, Reason, StatusCode, invalid, missing
+from contacts.docs import operation
+from contacts.errors import ApiError, Reason, StatusCode, invalid
 from contacts.model import DELETE, INSERT, RETURNING, SELECT, columns, entity_tag, locate, update
 from contacts.schemas import (
     ContactAnswer,
     ContactChanges,
+    ContactChangesWithId,
     ContactList,
     Done,
     IdQuery,
@@ -25,6 +27,7 @@ from contacts.schemas import (
     NewContact,
     NoQuery,
     OneQuery,
+    SelectedAnswer,
 )
 
 blp = LeanBlueprint("contacts", __name__, description="One directory of Users, Queues and Custom contacts.")
@@ -38,8 +41,9 @@ class Contacts(MethodView):
 
     init_every_request = False
 
+    @operation("listContacts", 304, condition="If-None-Match")
     @blp.arguments(ListQuery(), location="query")
-    @blp.response(200, ContactList)
+    @blp.response(200, ContactList, example=docs.FOUND, headers=docs.STATE)
     def get(self, asked: query.Query) -> Response:
         """List the contacts that match, in order, with their total count."""
         if "HTTP_IF_NONE_MATCH" in request.environ and is_current(tag := f"{query.revision():x}"):
@@ -47,45 +51,47 @@ class Contacts(MethodView):
         answer = query.read(asked)
         return answered(answer.body, f"{answer.revision:x}")
 
+    @operation("createContact", 400, 403, 413, 415)
     @blp.arguments(NoQuery(), location="query")
-    @blp.arguments(NewContact())
-    @blp.response(201, ContactAnswer)
+    @blp.arguments(NewContact(), example=docs.NEW)
+    @blp.response(201, ContactAnswer, example=docs.CREATED, headers=docs.headers("Location") | docs.NEW_STATE)
     def post(self, _: Any, contact: dict[str, str]) -> Response:
         """Create a Custom contact."""
         with write():
             contact_id, made = db.execute_sql(f"{INSERT} {RETURNING}", columns(contact)).fetchone()
         audit.wrote("created", contact_id, {}, contact)
         response = written(made, 201)
-        response.headers["Location"] = url_for("contacts.Contact", contact_id=contact_id)
+        response.headers["Location"] = url_for("contacts.Contact", id=contact_id)
         return response
 
+    @operation("updateContactById", 400, 403, 404, 412, 413, 415, condition="If-Match")
     @blp.arguments(NoQuery(), location="query")
-    @blp.arguments(ContactChanges())
-    @blp.response(200, ContactAnswer)
+    @blp.arguments(ContactChangesWithId(), example=docs.CHANGES_WITH_ID)
+    @blp.response(200, ContactAnswer, example=docs.CHANGED, headers=docs.NEW_STATE)
     def put(self, _: Any, changes: dict[str, Any]) -> Response:
         """Modify the Custom contact that `id` names."""
-        if changes.get("id") is None:
-            raise missing("id", "Say which contact is to change: put its id into the body.")
         return change(changes["id"], changes)
 
+    @operation("deleteContactById", 403, 404, 412, condition="If-Match")
     @blp.arguments(IdQuery(), location="query")
-    @blp.response(200, Done)
+    @blp.response(200, Done, example=docs.DONE)
     def delete(self, asked: dict[str, str]) -> Response:
         """Remove the Custom contact that `id` names."""
         return remove(asked["id"])
 
 
-@blp.route("/contacts/<contact_id>")
+@blp.route("/contacts/<id>")
 class Contact(MethodView):
     """One contact."""
 
     init_every_request = False
 
+    @operation("getContact", 304, 404, condition="If-None-Match")
     @blp.arguments(OneQuery(), location="query")
-    @blp.response(200, ContactAnswer)
-    def get(self, fields: tuple[str, ...] | None, contact_id: str) -> Response:
+    @blp.response(200, SelectedAnswer, example=docs.ONE, headers=docs.STATE)
+    def get(self, fields: tuple[str, ...] | None, id: str) -> Response:
         """Get one contact."""
-        contact = find(contact_id)
+        contact = find(id)
         tag = entity_tag(contact)
         if "HTTP_IF_NONE_MATCH" in request.environ and is_current(tag):
             return not_modified(tag)
@@ -94,18 +100,20 @@ class Contact(MethodView):
             contact = as_json({name: members[name] for name in fields if name in members})
         return answered(one(contact), tag)
 
+    @operation("updateContact", 400, 403, 404, 412, 413, 415, condition="If-Match")
     @blp.arguments(NoQuery(), location="query")
-    @blp.arguments(ContactChanges())
-    @blp.response(200, ContactAnswer)
-    def put(self, _: Any, changes: dict[str, Any], contact_id: str) -> Response:
+    @blp.arguments(ContactChanges(), example=docs.CHANGES)
+    @blp.response(200, ContactAnswer, example=docs.CHANGED, headers=docs.NEW_STATE)
+    def put(self, _: Any, changes: dict[str, Any], id: str) -> Response:
         """Modify a Custom contact: what is absent keeps its value, `"phoneNumber": null` clears it."""
-        return change(contact_id, changes)
+        return change(id, changes)
 
+    @operation("deleteContact", 403, 404, 412, condition="If-Match")
     @blp.arguments(NoQuery(), location="query")
-    @blp.response(200, Done)
-    def delete(self, _: Any, contact_id: str) -> Response:
+    @blp.response(200, Done, example=docs.DONE)
+    def delete(self, _: Any, id: str) -> Response:
         """Remove a Custom contact."""
-        return remove(contact_id)
+        return remove(id)
 
 
 def find(contact_id: str) -> bytes:

@@ -45,7 +45,7 @@ def create_app(config: Mapping[str, Any] | None = None, make: bool = True) -> Fl
     app.config.update(
         API_TITLE="Contacts",
         API_VERSION="1.0",
-        OPENAPI_VERSION="3.0.3",
+        OPENAPI_VERSION="3.1.0",
         OPENAPI_URL_PREFIX="/",
         OPENAPI_JSON_PATH="openapi.json",
         # One more than is accepted: a chunked body is cut here in silence, and is seen to be too long by that.

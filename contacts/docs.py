@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import flask_swagger_ui
-from flask import Blueprint, Flask, Response, redirect, send_file
+from flask import Blueprint, Flask, Response, redirect
 from flask_smorest import Api
 from marshmallow import fields
 
 from contacts.errors import LONGEST_BODY, MESSAGES, RETRY_AFTER, UNAVAILABLE, StatusCode
-from contacts.schemas import Listed
+from contacts.schemas import ContactChanges, Listed
 
 DESCRIPTION = f"""\
 The contact directory of a contact centre, through the Contacts API of Genesys Web Services: agents find whom to
@@ -51,7 +51,7 @@ TAG = '"2f1c8a0b63d9e475"'
 # Headers of answers: name to description and example.
 HEADERS = {
     "ETag": ("The state that was answered, for If-None-Match and, of one contact, If-Match.", TAG),
-    "Cache-Control": ("The client alone may keep the answer, and asks again each time.", "private, no-cache"),
+    "Cache-Control": ("The client alone may keep what it read, and asks again each time.", "private, no-cache"),
     "Location": ("Where the new contact is.", f"/contacts/{CUSTOM['id']}"),
     "WWW-Authenticate": ("How to say who asks (RFC 6750).", 'Bearer realm="contacts"'),
     "Retry-After": ("Try again after so many seconds.", RETRY_AFTER),
@@ -62,6 +62,15 @@ HEADERS = {
 CONDITIONS = {
     "If-None-Match": ("ETags of what the client has, or `*`: while one of them is current, the answer is 304.", TAG),
     "If-Match": ("The ETag of the contact that is to change: when it has changed meanwhile, the answer is 412.", TAG),
+}
+
+# The {id} in a path.
+ID = {
+    "in": "path",
+    "name": "id",
+    "description": "The id of the contact, ignoring case.",
+    "schema": {"type": "string", "pattern": "^[0-9A-Fa-f]{32}$"},
+    "example": CUSTOM["id"],
 }
 
 
@@ -75,8 +84,7 @@ def component(name: str) -> str:
     return name.upper().replace("-", "_")
 
 
-STATE = headers("ETag", "Cache-Control")
-NEW_STATE = headers("ETag")
+READ = headers("ETag", "Cache-Control")
 
 
 def failed(status_code: StatusCode, message: str, **errors: list[str]) -> dict[str, Any]:
@@ -92,7 +100,7 @@ def wrong(status_code: StatusCode, name: str, reason: str) -> dict[str, Any]:
 
 # What an operation answers when it does not succeed: HTTP status to description, headers and examples of the body.
 ERRORS: dict[int | str, tuple[str, dict[str, str], dict[str, Any]]] = {
-    304: ("The client has the current state.", STATE, {}),
+    304: ("The client has the current state.", READ, {}),
     400: (
         "The body is not JSON.",
         {},
@@ -208,6 +216,8 @@ def init_app(app: Flask, api: Api) -> None:
             shown = {name: {"value": example} for name, example in examples.items()}
             answer["content"] = {"application/json": {"schema": api.ERROR_SCHEMA, "examples": shown}}
         parts.response(response_name(status), answer, lazy=True)
+    # What marshmallow does not know.
+    parts.schema("ContactChanges", {"minProperties": 1}, schema=ContactChanges)
     parts.security_scheme(
         "token",
         {"type": "http", "scheme": "bearer", "description": "Made by `flask token create`; decides alone when sent."},
@@ -225,7 +235,7 @@ def init_app(app: Flask, api: Api) -> None:
 
 # The rest of the document. Its URL is the service's as well: relative to it, the server is right behind any proxy.
 OPTIONS = {
-    "info": {"description": DESCRIPTION, "license": {"name": "MIT", "url": "docs/license"}},
+    "info": {"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}},
     "servers": [{"url": ".", "description": "Where this document is."}],
     "security": [{"token": []}, {"role": []}],
 }
@@ -250,18 +260,33 @@ PAGE = """\
 </html>
 """
 
-# validatorUrl: without null, the page asks another host about the document.
+# As parameters' examples, Swagger UI would send them; of the licence, it would make a link to another host. With a
+# validatorUrl, it would ask that host about the document.
 START = """\
+const shown = (text) => {
+  const spec = JSON.parse(text);
+  delete spec.info.license;
+  const operations = Object.values(spec.paths).flatMap(Object.values);
+  const parameters = operations.flatMap((operation) => operation.parameters ?? []);
+  for (const parameter of [...parameters, ...Object.values(spec.components.parameters)]) {
+    if (!parameter.required && "example" in parameter) {
+      parameter.description += ` Example: \\`${parameter.example}\\``;
+      delete parameter.example;
+    }
+  }
+  return JSON.stringify(spec);
+};
+
 SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#swagger-ui",
   validatorUrl: null,
   tryItOutEnabled: true,
-  displayRequestDuration: true,
+  plugins: [
+    () => ({ statePlugins: { spec: { wrapActions: { updateSpec: (next) => (text) => next(shown(text)) } } } }),
+  ],
 });
 """
-
-LICENSE = Path(__file__).parent.parent / "LICENSE"
 
 POLICY = {
     "default-src": "'none'",
@@ -291,12 +316,6 @@ def show() -> Response:
 def script() -> Response:
     """Start Swagger UI: a file of its own, as the page's policy allows no script inside it."""
     return Response(START, mimetype="text/javascript")
-
-
-@page.get("/docs/license")
-def license_text() -> Response:
-    """Show the licence, to which the document refers."""
-    return send_file(LICENSE, mimetype="text/plain")
 
 
 @page.after_request

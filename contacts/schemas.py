@@ -46,6 +46,7 @@ DESCRIBED: dict[str, dict[str, Any]] = {
 for name in DESCRIBED.keys() - {"id", "type"}:
     DESCRIBED[name] |= {"minLength": 1, "maxLength": ATTRIBUTES[name].longest, "pattern": LINE}
 READ_ONLY = {name: {**described, "readOnly": True} for name, described in DESCRIBED.items()}
+READ_ONLY["type"]["enum"] = [*TYPES, None]
 
 # More words than this, or longer ones (in characters), are not a search but a mistake.
 MOST_TERMS = 32
@@ -444,7 +445,7 @@ class NewContact(Strict):
 
     name = Text(required=True, metadata=DESCRIBED["name"])
     type = CustomType(
-        allow_none=True, metadata={"description": "Ignoring case.", "enum": ["Custom"], "example": "Custom"}
+        allow_none=True, metadata={"description": "Ignoring case.", "enum": ["Custom", None], "example": "Custom"}
     )
     phoneNumber = Text(allow_none=True, metadata=DESCRIBED["phoneNumber"])
     id = ReadOnly(allow_none=True, metadata=READ_ONLY["id"])

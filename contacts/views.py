@@ -43,7 +43,7 @@ class Contacts(MethodView):
 
     @operation("listContacts", 304, condition="If-None-Match")
     @blp.arguments(ListQuery(), location="query")
-    @blp.response(200, ContactList, example=docs.FOUND, headers=docs.STATE)
+    @blp.response(200, ContactList, example=docs.FOUND, headers=docs.READ)
     def get(self, asked: query.Query) -> Response:
         """List the contacts that match, in order, with their total count."""
         if "HTTP_IF_NONE_MATCH" in request.environ and is_current(tag := f"{query.revision():x}"):
@@ -54,7 +54,7 @@ class Contacts(MethodView):
     @operation("createContact", 400, 403, 413, 415)
     @blp.arguments(NoQuery(), location="query")
     @blp.arguments(NewContact(), example=docs.NEW)
-    @blp.response(201, ContactAnswer, example=docs.CREATED, headers=docs.headers("Location") | docs.NEW_STATE)
+    @blp.response(201, ContactAnswer, example=docs.CREATED, headers=docs.headers("Location", "ETag"))
     def post(self, _: Any, contact: dict[str, str]) -> Response:
         """Create a Custom contact."""
         with write():
@@ -67,7 +67,7 @@ class Contacts(MethodView):
     @operation("updateContactById", 400, 403, 404, 412, 413, 415, condition="If-Match")
     @blp.arguments(NoQuery(), location="query")
     @blp.arguments(ContactChangesWithId(), example=docs.CHANGES_WITH_ID)
-    @blp.response(200, ContactAnswer, example=docs.CHANGED, headers=docs.NEW_STATE)
+    @blp.response(200, ContactAnswer, example=docs.CHANGED, headers=docs.headers("ETag"))
     def put(self, _: Any, changes: dict[str, Any]) -> Response:
         """Modify the Custom contact that `id` names."""
         return change(changes["id"], changes)
@@ -80,7 +80,7 @@ class Contacts(MethodView):
         return remove(asked["id"])
 
 
-@blp.route("/contacts/<id>")
+@blp.route("/contacts/<id>", parameters=[docs.ID])
 class Contact(MethodView):
     """One contact."""
 
@@ -88,7 +88,7 @@ class Contact(MethodView):
 
     @operation("getContact", 304, 404, condition="If-None-Match")
     @blp.arguments(OneQuery(), location="query")
-    @blp.response(200, SelectedAnswer, example=docs.ONE, headers=docs.STATE)
+    @blp.response(200, SelectedAnswer, example=docs.ONE, headers=docs.READ)
     def get(self, fields: tuple[str, ...] | None, id: str) -> Response:
         """Get one contact."""
         contact = find(id)
@@ -103,7 +103,7 @@ class Contact(MethodView):
     @operation("updateContact", 400, 403, 404, 412, 413, 415, condition="If-Match")
     @blp.arguments(NoQuery(), location="query")
     @blp.arguments(ContactChanges(), example=docs.CHANGES)
-    @blp.response(200, ContactAnswer, example=docs.CHANGED, headers=docs.NEW_STATE)
+    @blp.response(200, ContactAnswer, example=docs.CHANGED, headers=docs.headers("ETag"))
     def put(self, _: Any, changes: dict[str, Any], id: str) -> Response:
         """Modify a Custom contact: what is absent keeps its value, `"phoneNumber": null` clears it."""
         return change(id, changes)

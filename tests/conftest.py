@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -12,6 +13,8 @@ import time
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
+from werkzeug.exceptions import HTTPException
 
 from app import create_app
 from contacts.database import db, write
@@ -52,10 +55,68 @@ def app(path, new_database):
     db.close()
 
 
+class Document:
+    """openapi.json: what the operations of an application may answer."""
+
+    def __init__(self, app):
+        self.spec = app.extensions["flask-smorest"]["apis"][""]["ext_obj"].spec.to_dict()
+        self.validators = {}
+
+    def operation(self, rule, method):
+        """Return what is said of an operation; HEAD is answered as GET."""
+        path = re.sub("<(.*?)>", r"{\1}", rule)
+        return self.spec["paths"].get(path, {}).get("get" if method == "HEAD" else method.lower())
+
+    def resolve(self, part):
+        """Return a part of the document, or what it refers to."""
+        *_, kind, name = part.get("$ref", "//").split("/")
+        return self.spec["components"][kind][name] if name else part
+
+    def validate(self, schema, value):
+        """Fail when a value is not as a schema of the document has it."""
+        key = json.dumps(schema)
+        if key not in self.validators:
+            self.validators[key] = Draft202012Validator({**schema, "components": self.spec["components"]})
+        self.validators[key].validate(value)
+
+    def check(self, app, response):
+        """Fail when an answer has a status, headers or a body that its operation does not document."""
+        request = response.request
+        try:
+            rule, _ = app.url_map.bind("localhost").match(request.path, request.method, return_rule=True)
+        except HTTPException:
+            return
+        operation = self.operation(rule.rule, request.method)
+        if operation is None:
+            return
+        answers = operation["responses"]
+        assert str(response.status_code) in answers, (request.method, rule.rule, response.status_code)
+        answer = self.resolve(answers[str(response.status_code)])
+        told = answer.get("headers", {})
+        assert told.keys() <= set(response.headers.keys())
+        assert {"ETag", "Location", "Retry-After", "WWW-Authenticate"} & set(response.headers.keys()) <= told.keys()
+        if "content" in answer and request.method != "HEAD":
+            self.validate(answer["content"][response.mimetype]["schema"], response.json)
+        elif request.method != "HEAD":
+            assert not response.data
+
+
+DOCUMENTS = {}
+
+
+def document(app):
+    """The document of an application: it is the same for all that have the same prefix."""
+    prefix = app.config["URL_PREFIX"]
+    if prefix not in DOCUMENTS:
+        DOCUMENTS[prefix] = Document(app)
+    return DOCUMENTS[prefix]
+
+
 class Client:
-    """A client with the headers of one role; every answer must be in the envelope."""
+    """A client with the headers of one role; every answer must be in the envelope, and in openapi.json."""
 
     def __init__(self, app, headers):
+        self.app = app
         self.client = app.test_client()
         self.headers = headers
 
@@ -65,6 +126,7 @@ class Client:
             success = response.status_code < 400
             assert (response.json["statusCode"] == 0) is success
             assert ("statusMessage" in response.json) is not success
+        document(self.app).check(self.app, response)
         return response
 
     def get(self, url, **kwargs):

@@ -1,0 +1,152 @@
+"""openapi.json: valid, whole, and what the service does; conftest.py holds every answer of all other tests to it."""
+
+import json
+import re
+
+import pytest
+from conftest import Document, document
+from openapi_spec_validator import validate
+
+from app import create_app
+from contacts import schemas
+from contacts.errors import MEANINGS, StatusCode
+
+# What is not of the API, or cannot be written in the document: the page, the document, /contacts&type=User.
+UNDOCUMENTED = {"/", "/docs", "/docs/start.js", "/docs/<path:filename>", "/openapi.json", "/contacts&<path:query>"}
+
+ALWAYS = {"401", "422", "500", "503", "default"}
+BODY = {"400", "413", "415"}
+ANSWERS = {
+    "listContacts": {"200", "304"},
+    "createContact": {"201", "403"} | BODY,
+    "updateContactById": {"200", "403", "404", "412"} | BODY,
+    "deleteContactById": {"200", "403", "404", "412"},
+    "getContact": {"200", "304", "404"},
+    "updateContact": {"200", "403", "404", "412"} | BODY,
+    "deleteContact": {"200", "403", "404", "412"},
+}
+QUERIES = {
+    "listContacts": schemas.ListQuery,
+    "deleteContactById": schemas.IdQuery,
+    "getContact": schemas.OneQuery,
+}
+CONDITIONS = {
+    "listContacts": "If-None-Match",
+    "getContact": "If-None-Match",
+    **dict.fromkeys(("updateContactById", "deleteContactById", "updateContact", "deleteContact"), "If-Match"),
+}
+
+
+@pytest.fixture
+def spec(app):
+    return Document(app).spec
+
+
+def operations(spec):
+    """The operations of the document: path, method, operation and all of its parameters."""
+    for path, item in spec["paths"].items():
+        common = item.get("parameters", [])
+        for method in item.keys() - {"parameters"}:
+            operation = item[method]
+            yield path, method, operation, [*common, *operation.get("parameters", [])]
+
+
+def test_is_valid(spec):
+    validate(spec)
+
+
+def test_command_writes_what_is_served(app, flask, tmp_path):
+    flask("openapi", "write", str(tmp_path / "openapi.json"))
+    served = app.test_client().get("/openapi.json")
+    assert (tmp_path / "openapi.json").read_text(encoding="utf-8") == f"{served.text}\n"
+
+
+@pytest.mark.parametrize("prefix", ["", "/api/v2"])
+def test_every_route_and_method_is_there(prefix, path, new_database):
+    app = create_app({"DATABASE": str(path), "URL_PREFIX": prefix})
+    routes = {
+        (re.sub("<(.*?)>", r"{\1}", rule.rule), method.lower())
+        for rule in app.url_map.iter_rules()
+        if rule.rule.replace(prefix, "", 1) not in UNDOCUMENTED
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    assert routes == {(route, method) for route, method, *_ in operations(Document(app).spec)}
+    assert {route for route, _ in routes} == {f"{prefix}/contacts", f"{prefix}/contacts/{{id}}"}
+
+
+def test_every_answer_is_there(spec):
+    answers = {operation["operationId"]: set(operation["responses"]) for _, _, operation, _ in operations(spec)}
+    assert answers == {name: statuses | ALWAYS for name, statuses in ANSWERS.items()}
+
+
+def test_every_parameter_is_there(app, spec):
+    resolve = document(app).resolve
+    for path, _, operation, parameters in operations(spec):
+        name = operation["operationId"]
+        resolved = [resolve(parameter) for parameter in parameters]
+        told = {kind: {p["name"] for p in resolved if p["in"] == kind} for kind in ("path", "query", "header")}
+        query = QUERIES[name]() if name in QUERIES else schemas.NoQuery()
+        assert told == {
+            "path": set(re.findall("{(.*?)}", path)),
+            "query": set(query.by_key),
+            "header": {CONDITIONS[name]} if name in CONDITIONS else set(),
+        }
+        for parameter in resolved:
+            assert parameter["description"]
+            document(app).validate(parameter["schema"], parameter["example"])
+
+
+def test_every_statuscode_is_there(spec):
+    error = spec["components"]["schemas"]["Error"]["properties"]["statusCode"]
+    assert error["enum"] == [int(code) for code in StatusCode if code]
+    assert list(MEANINGS) == [code for code in StatusCode if code]
+
+
+def test_every_request_and_answer_has_an_example_that_fits(app, spec):
+    resolve = document(app).resolve
+    for _, _, operation, _ in operations(spec):
+        contents = [resolve(answer).get("content") for answer in operation["responses"].values()]
+        for content in filter(None, [*contents, operation.get("requestBody", {}).get("content")]):
+            shown = content["application/json"]
+            examples = [example["value"] for example in shown.get("examples", {}).values()]
+            examples += [shown["example"]] if "example" in shown else []
+            assert examples
+            for example in examples:
+                document(app).validate(shown["schema"], example)
+
+
+def test_role_header_is_the_configured_one(path, new_database):
+    app = create_app({"DATABASE": str(path), "ROLE_HEADER": "X-Rank"})
+    spec = Document(app).spec
+    assert spec["components"]["securitySchemes"]["role"]["name"] == "X-Rank"
+    assert spec["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert spec["security"] == [{"token": []}, {"role": []}]
+
+
+def test_refers_to_no_host(spec):
+    assert "//" not in json.dumps(spec)
+
+
+@pytest.mark.parametrize("query", [{"fields": ["id", "name"]}, {"fields": "id,name"}])
+@pytest.mark.parametrize("types", [["User", "Custom"], "User,Custom"])
+def test_lists_are_taken_with_commas_and_repeated(agent, user, custom, query, types):
+    response = agent.get("/contacts", query_string={**query, "type": types})
+    assert [contact.keys() for contact in response.json["contacts"]] == [{"id", "name"}] * 2
+
+
+def test_page_and_its_files_need_no_role(app):
+    client = app.test_client()
+    page = client.get("/docs")
+    assert page.mimetype == "text/html"
+    assert "script-src 'self';" in page.headers["Content-Security-Policy"]
+    files = re.findall('(?:href|src)="(.*?)"', page.text)
+    assert len(files) == 4
+    for file in files:
+        with client.get(f"/{file}") as response:
+            assert response.status_code == 200
+            assert response.headers["Content-Security-Policy"] == page.headers["Content-Security-Policy"]
+
+
+def test_root_leads_to_the_page(nobody):
+    response = nobody.get("/")
+    assert (response.status_code, response.headers["Location"]) == (302, "docs")

@@ -5,7 +5,7 @@ BIN = .venv/bin
 # Who may name a role when the service is run from here: this machine.
 run demo: export CONTACTS_TRUSTED_PROXIES ?= 127.0.0.1,::1
 
-.PHONY: run demo test load torture attack fuzz fuzz-long audit lint bench bench-quick bench-million bench-sync clean
+.PHONY: run demo test load torture attack fuzz fuzz-long api browser audit lint bench bench-quick bench-million bench-sync clean
 
 # Serve contacts.db on http://127.0.0.1:8000
 run: .venv/run
@@ -48,6 +48,16 @@ audit: .venv/audit
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive app.py wsgi.py gunicorn.conf.py contacts
 	$(BIN)/python .ci/audit
 
+# Run the tests of openapi.json: a linter, generated requests, and generated clients (Python, TypeScript, Java)
+api: .venv/api tests/clients/node_modules
+	.ci/packages javac=openjdk-17-jdk-headless
+	$(BIN)/python -m pytest tests/test_api.py
+
+# Run the tests of /docs in a browser
+browser: .venv/api
+	.ci/packages chromium=chromium chromedriver=chromium-driver nginx=nginx-light
+	$(BIN)/python -m pytest tests/test_browser.py
+
 # Check style and types
 lint: .venv/dev
 	$(BIN)/ruff check
@@ -76,6 +86,7 @@ bench-sync: .venv/dev
 # Remove what the targets above made, but for databases
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache bench/.venv bench/data bench/peers/node_modules
+	rm -rf tests/clients/node_modules tests/screenshots
 
 # The virtual environment, made again when the requirements change.
 .venv/run: requirements.txt
@@ -101,4 +112,14 @@ bench/peers/node_modules: bench/peers/package-lock.json
 
 .venv/audit: .venv/dev requirements-audit.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-audit.txt
+	touch $@
+
+# What the tests of the API's document need, in the same environment.
+.venv/api: .venv/dev requirements-api.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-api.txt
+	touch $@
+
+tests/clients/node_modules: tests/clients/package.json tests/clients/package-lock.json
+	.ci/packages node=nodejs npm=npm
+	npm ci --prefix tests/clients --no-audit --no-fund --loglevel=error
 	touch $@

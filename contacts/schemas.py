@@ -385,7 +385,11 @@ class IdQuery(Parameters):
     id = Parameter(
         required=True,
         error_messages={"required": Reason(StatusCode.MISSING, "Say which contact: ?id=…")},
-        metadata={"description": "The contact to remove.", "example": DESCRIBED["id"]["example"]},
+        metadata={
+            "description": "The contact to remove.",
+            "pattern": "^[0-9A-Fa-f]{32}$",
+            "example": DESCRIBED["id"]["example"],
+        },
     )
 
 

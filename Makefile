@@ -2,10 +2,14 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
+# Prints what a Python's compiled packages are for: a bundle is for one of these.
+ABI = -c 'import sysconfig; print(sysconfig.get_config_var("SOABI"))'
+VERSION = $(shell sed -n 's/^ *API_VERSION="\(.*\)".*/\1/p' app.py)
+
 # Who may name a role when the service is run from here: this machine.
 run demo: export CONTACTS_TRUSTED_PROXIES ?= 127.0.0.1,::1
 
-.PHONY: run demo test load torture attack fuzz fuzz-long api browser audit lint bench bench-quick bench-million bench-sync clean
+.PHONY: run demo install bundle test load torture attack fuzz fuzz-long api browser audit lint bench bench-quick bench-million bench-sync clean
 
 # Serve contacts.db on http://127.0.0.1:8000
 run: .venv/run
@@ -16,6 +20,20 @@ demo: .venv/run
 	CONTACTS_DATABASE=demo.db $(BIN)/flask sync User demo/users.csv
 	CONTACTS_DATABASE=demo.db $(BIN)/flask sync Queue demo/queues.csv
 	CONTACTS_DATABASE=demo.db $(BIN)/gunicorn
+
+# Install the packages that the service runs on, for every user of this machine
+install:
+	umask 022 && $(MAKE) .venv/run
+
+# Make one archive of what is committed and of the packages that it runs on, for machines without network
+bundle: .venv/run
+	rm -rf dist
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --wheel-dir dist/wheels -r requirements.txt
+	$(BIN)/python $(ABI) > dist/wheels/ABI
+	git -c tar.umask=0022 archive --output=dist/contacts-$(VERSION)-$$(cat dist/wheels/ABI).tar.gz \
+		--prefix=contacts-$(VERSION)/wheels/ $$(printf -- '--add-file=%s ' dist/wheels/*) \
+		--prefix=contacts-$(VERSION)/ HEAD
+	cd dist && sha256sum *.tar.gz > contacts-$(VERSION)-$$(cat wheels/ABI).tar.gz.sha256
 
 # Run the tests
 test: .venv/dev
@@ -85,13 +103,16 @@ bench-sync: .venv/dev
 
 # Remove what the targets above made, but for databases
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache bench/.venv bench/data bench/peers/node_modules
+	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache bench/.venv bench/data bench/peers/node_modules
 	rm -rf tests/clients/node_modules tests/screenshots
 
-# The virtual environment, made again when the requirements change.
+# The virtual environment, made again when the requirements change. A bundle brings the packages along, in wheels/.
 .venv/run: requirements.txt
+	@test ! -e wheels || test "$$(cat wheels/ABI)" = "$$($(PYTHON) $(ABI))" || { echo "This bundle is for" \
+		"$$(cat wheels/ABI), and $(PYTHON) is $$($(PYTHON) $(ABI)): say PYTHON=... or make another bundle" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt \
+		$(if $(wildcard wheels),--isolated --no-index --find-links wheels)
 	touch $@
 
 .venv/dev: .venv/run requirements-dev.txt

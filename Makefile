@@ -9,7 +9,7 @@ VERSION = $(shell sed -n 's/^ *API_VERSION="\(.*\)".*/\1/p' app.py)
 # Who may name a role when the service is run from here: this machine.
 run demo: export CONTACTS_TRUSTED_PROXIES ?= 127.0.0.1,::1
 
-.PHONY: run demo install bundle test load torture attack fuzz fuzz-long api browser audit lint bench bench-quick bench-million bench-sync clean
+.PHONY: run demo install bundle test load torture attack fuzz fuzz-long api browser deploy-test audit lint bench bench-quick bench-million bench-sync clean
 
 # Serve contacts.db on http://127.0.0.1:8000
 run: .venv/run
@@ -75,6 +75,11 @@ api: .venv/api tests/clients/node_modules
 browser: .venv/api
 	.ci/packages chromium=chromium chromedriver=chromium-driver nginx=nginx-light
 	$(BIN)/python -m pytest tests/test_browser.py
+
+# Run the tests of deploy/, on a machine of its own
+deploy-test: .venv/dev
+	.ci/packages systemd-nspawn=systemd-container dbus-daemon=dbus nginx=nginx /usr/share/doc/python3-venv=python3-venv
+	$(BIN)/python -m pytest tests/test_deploy.py
 
 # Check style and types
 lint: .venv/dev

@@ -1,0 +1,406 @@
+"""deploy/ does what README.md says, on a machine that has just been booted: a real systemd, and no network.
+
+The machine is this one's files, under an overlay that takes what is written, in namespaces of its own.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, free_port
+from test_readme import examples, stable
+
+from contacts.settings import CHECKS, PREFIX
+
+pytestmark = pytest.mark.slow
+
+DEPLOY = ROOT / "deploy"
+SERVICES = ["contacts.service", "contacts-backup.service", "contacts-sync@User.service"]
+
+# What systemd may find the exposure to be, in tenths: up to 2.0 is OK, 9.6 is a service that nobody shut in.
+EXPOSURE = 11
+
+# A machine's own Python, not one that somebody has in his home.
+PYTHON = "/usr/bin/python3"
+PLAIN = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
+
+OVERLAY = """
+mount -t tmpfs tmpfs "$1"
+mkdir "$1/upper" "$1/work" "$1/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
+"""
+
+
+def may_mount():
+    """Tell whether namespaces and mounts are to be had here: in most containers they are not."""
+    return (
+        subprocess.run(
+            ["unshare", "--mount", "--net", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], check=False, capture_output=True
+        ).returncode
+        == 0
+    )
+
+
+needs_mounts = pytest.mark.skipif(not may_mount(), reason="needs root, and a kernel that lets it mount")
+
+
+def run(*command, **kwargs):
+    ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **kwargs)
+    assert ran.returncode == 0, ran.stdout
+    return ran.stdout
+
+
+# What can be said without a machine.
+
+
+@pytest.fixture
+def units(tmp_path):
+    """The units, for a project that is where these tests are."""
+    folder = tmp_path / "units"
+    shutil.copytree(DEPLOY, folder)
+    for file in folder.rglob("contacts*"):
+        if file.is_file():
+            text = file.read_text().replace("/opt/contacts/.venv", sys.prefix).replace("/opt/contacts", str(ROOT))
+            file.write_text(text)
+    (folder / "contacts-sync@.service").rename(folder / "contacts-sync@User.service")
+    return folder
+
+
+def test_systemd_finds_nothing_wrong_with_the_units(units):
+    files = [str(file) for file in units.iterdir() if file.suffix in {".service", ".timer"} and "@." not in file.name]
+    assert len(files) == 4
+    assert run("systemd-analyze", "verify", *files) == ""
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_units_are_shut_in(units, name):
+    run("systemd-analyze", "security", "--no-pager", "--offline=true", f"--threshold={EXPOSURE}", str(units / name))
+
+
+def test_commands_may_do_what_the_service_may():
+    service, commands = (
+        (DEPLOY / name).read_text() for name in ("contacts.service", "contacts-.service.d/command.conf")
+    )
+    sandbox = service[service.index("ProtectSystem=") : service.index("\n[Install]")]
+    assert len(sandbox.splitlines()) > 20
+    assert sandbox.rstrip() in commands
+
+
+def test_the_sample_has_settings_that_there_are():
+    names = re.findall(r"^#?([A-Z_]+)=", (DEPLOY / "contacts.env").read_text(), re.MULTILINE)
+    assert names
+    assert set(names) <= {PREFIX + name for name in CHECKS} | {"GUNICORN_CMD_ARGS"}
+
+
+def test_the_service_tells_systemd_when_it_is_ready_and_ends_well(units, tmp_path):
+    unit = dict(re.findall(r"^(\w+)=(.*)$", (units / "contacts.service").read_text(), re.MULTILINE))
+    assert unit["Type"] == "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(tmp_path / "notify"))
+        notify.settimeout(60)
+        process = subprocess.Popen(
+            unit["ExecStart"].split(),
+            cwd=unit["WorkingDirectory"],
+            env={
+                **PLAIN,
+                "CONTACTS_DATABASE": str(tmp_path / "contacts.db"),
+                "NOTIFY_SOCKET": str(tmp_path / "notify"),
+                "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{free_port()}",
+            },
+        )
+        try:
+            assert b"READY=1" in notify.recv(4096).splitlines()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(int(unit["TimeoutStopSec"])) == 0
+
+
+# The bundle, on a machine.
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """What `make bundle` makes of this commit, in a clone of its own."""
+    clone = tmp_path_factory.mktemp("bundle") / "contacts"
+    run("git", "clone", "--quiet", str(ROOT), str(clone))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    run("make", "bundle", f"PYTHON={PYTHON}", cwd=clone, env=environment)
+    return clone / "dist"
+
+
+def comm(pid):
+    """Return the name of what a process runs, "" when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+class Machine:
+    """A machine that has just been booted, with a folder of this one under /mnt."""
+
+    def __init__(self, folder, mnt):
+        booted = Path("/run/systemd/system").is_dir()
+        spawn = (
+            f'systemd-nspawn --directory="$1/root" --bind-ro={mnt}:/mnt --private-network --console=pipe --quiet '
+            # What systemd filters a unit's addresses with.
+            "--capability=CAP_BPF --system-call-filter=bpf "
+            f"--register=no {'' if booted else '--keep-unit'} --link-journal=no --resolv-conf=off --timezone=off "
+            "--boot -- --unit=basic.target"
+        )
+        self.process = subprocess.Popen(
+            ["unshare", "--mount", "sh", "-ec", f"{OVERLAY} exec {spawn}", "sh", str(folder)],
+            # The one hierarchy of control groups that today's systems have.
+            env={**PLAIN, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self.init = None
+        deadline = time.monotonic() + 60
+        while not self.is_up():
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise RuntimeError(f"the machine did not boot: {self.stop()}")
+            time.sleep(0.1)
+
+    def is_up(self):
+        """Tell whether it has booted: whether its init, which has namespaces of its own, says so."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        self.init = next((pid for pid in children if comm(pid) == "systemd"), None)
+        return self.init and self.run("systemctl is-system-running", check=False).returncode == 0
+
+    def run(self, script, check=True, **kwargs):
+        """Run a script there, as root."""
+        ran = subprocess.run(
+            ["nsenter", "--all", "--target", self.init, "bash", "-c", f"cd /mnt && {script}"],
+            env=PLAIN,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            **kwargs,
+        )
+        assert ran.returncode == 0 or not check, f"{script}\n{ran.stdout}\n{self.journal() if check else ''}"
+        return ran
+
+    def journal(self):
+        return self.run("journalctl --no-pager --lines 40", check=False).stdout
+
+    def stop(self):
+        """Switch it off, and return what it printed."""
+        self.process.terminate()
+        return self.process.communicate(timeout=60)[0].decode()
+
+
+@pytest.fixture(scope="module")
+def machine(bundle, tmp_path_factory):
+    running = Machine(tmp_path_factory.mktemp("machine"), bundle)
+    yield running
+    running.stop()
+
+
+def follow(machine, marker, date=""):
+    """Run README.md's commands under a marker, in one shell as a person does, and compare what they print."""
+    expected = list(examples(marker))
+    assert expected
+    # As careful administrators have it.
+    script = "umask 077\n" + "\n".join(
+        f"{command.replace('2026-11-23', date)}\nprintf '\\0'" for command, _ in expected
+    )
+    printed = machine.run(f"set -e\n{script}").stdout.split("\0")
+    for (command, output), real in zip(expected, printed[:-1], strict=True):
+        assert stable(real.rstrip("\n")) == stable(output.rstrip("\n")), command
+
+
+@pytest.fixture(scope="module")
+def deployed(machine):
+    """A machine on which somebody followed the README."""
+    assert machine.run("ip route get 192.0.2.1", check=False).returncode != 0
+    follow(machine, "deploy")
+    follow(machine, "nginx")
+    return machine
+
+
+def contacts(machine, type_="User,Queue,Custom"):
+    """Return what the service there answers."""
+    url = f"http://127.0.0.1:8000/contacts?limit=1&type={type_}"
+    return machine.run(f"curl --silent --show-error --header 'X-Role: Agent' '{url}'").stdout
+
+
+@contextmanager
+def setting(machine, line, starts=True):
+    """Start the service anew with one setting more, for as long as the block lasts."""
+    machine.run(f"cp -p /etc/contacts/contacts.env /tmp/ && echo {shlex.quote(line)} >> /etc/contacts/contacts.env")
+    # systemd counts the starts of ten seconds, and gives up a service with more than a few; a reset begins anew.
+    restart = "systemctl reset-failed contacts; systemctl restart contacts"
+    try:
+        assert (machine.run(restart, check=False).returncode == 0) is starts
+        yield
+    finally:
+        machine.run(f"cp -p /tmp/contacts.env /etc/contacts/; {restart}")
+
+
+@needs_mounts
+def test_the_readme_deploys_the_service_without_network(deployed):
+    assert '"statusCode":0' in contacts(deployed)
+    user, *rest = deployed.run("ps -o user= -p $(systemctl show --value --property MainPID contacts)").stdout.split()
+    assert (user, rest) == ("contacts", [])
+    listing = deployed.run("stat --format '%U %a %n' /var/lib/private/contacts/* /var/lib/private/contacts").stdout
+    assert set(listing.splitlines()) >= {
+        "contacts 700 /var/lib/private/contacts",
+        "contacts 600 /var/lib/private/contacts/contacts.db",
+        "contacts 600 /var/lib/private/contacts/contacts.db-wal",
+    }
+    assert "contacts" not in deployed.run("cat /etc/passwd").stdout.split(":")
+
+
+@needs_mounts
+def test_the_timers_wait_for_their_time(deployed):
+    listed = deployed.run("systemctl list-timers --no-pager --no-legend 'contacts*'").stdout
+    assert sorted(re.findall(r"contacts\S+timer", listed)) == [
+        "contacts-backup.timer",
+        "contacts-sync@Queue.timer",
+        "contacts-sync@User.timer",
+    ]
+
+
+@needs_mounts
+def test_a_sync_takes_the_file_that_is_there_and_does_nothing_without(deployed):
+    deployed.run("install -D -m 600 /opt/contacts/demo/users.csv /srv/contacts/User.csv")
+    deployed.run("systemctl start contacts-sync@User contacts-sync@Queue")
+    assert '"totalCount":250' in contacts(deployed, "User")
+    assert '"totalCount":0' in contacts(deployed, "Queue")
+    # A file that was cut off removes nobody, and is seen.
+    deployed.run("head -3 /opt/contacts/demo/users.csv > /srv/contacts/User.csv")
+    assert deployed.run("systemctl start contacts-sync@User", check=False).returncode != 0
+    assert "contacts-sync@User" in deployed.run("systemctl --failed --no-legend").stdout
+    assert "nothing was changed" in deployed.run("journalctl --no-pager --unit contacts-sync@User").stdout
+    assert '"totalCount":250' in contacts(deployed, "User")
+    deployed.run("rm /srv/contacts/User.csv && systemctl reset-failed")
+
+
+@needs_mounts
+def test_a_command_takes_and_gives_files_by_its_standard_streams(deployed):
+    deployed.run("contacts-flask import - --format csv < <(printf 'name,phoneNumber\nTaxi,123\n')")
+    assert "Taxi,123" in deployed.run("contacts-flask export - --format csv --type Custom").stdout
+    failed = deployed.run("contacts-flask token revoke nobody", check=False)
+    assert failed.returncode == 1
+    assert "there is no token" in failed.stdout
+
+
+BACKUPS = "/var/lib/contacts/backups"
+
+
+@needs_mounts
+def test_backups_older_than_two_weeks_go_but_only_after_a_good_one(deployed):
+    deployed.run(f"touch -d '20 days ago' {BACKUPS}/contacts-2020-01-01.db && touch -d '20 days ago' {BACKUPS}/other")
+    deployed.run(f"touch -d '10 days ago' {BACKUPS}/contacts-2020-01-11.db")
+    # A day's backup that cannot be made.
+    deployed.run(f"mkdir {BACKUPS}/contacts-$(date +%F).db")
+    assert deployed.run("systemctl start contacts-backup", check=False).returncode != 0
+    assert "contacts-2020-01-01.db" in deployed.run(f"ls {BACKUPS}").stdout
+    deployed.run(f"rmdir {BACKUPS}/contacts-$(date +%F).db")
+    deployed.run("systemctl start contacts-backup && systemctl start contacts-backup")
+    today = deployed.run("date +%F").stdout.strip()
+    assert deployed.run(f"ls {BACKUPS}").stdout.split() == ["contacts-2020-01-11.db", f"contacts-{today}.db", "other"]
+
+
+@needs_mounts
+def test_a_damaged_database_is_restored_as_the_readme_says(deployed):
+    deployed.run("systemctl start contacts-backup")
+    before = contacts(deployed)
+    database = "/var/lib/contacts/contacts.db"
+    deployed.run(f"systemctl stop contacts && head -c 100000 /dev/urandom > {database}")
+    assert deployed.run("systemctl start contacts", check=False).returncode != 0
+    assert "not an SQLite database; it is left as it is" in deployed.journal()
+    backup = deployed.run(f"ls -t {BACKUPS}/contacts-*.db | head -1").stdout
+    follow(deployed, "restore", date=re.search(r"\d{4}-\d\d-\d\d", backup)[0])
+    assert contacts(deployed) == before
+    assert deployed.run(f"stat --format '%U %a' {database}").stdout == "contacts 600\n"
+    deployed.run(
+        "curl -sSf -H 'X-Role: ROLE_ADMIN' -H 'Content-Type: application/json' -d '{\"name\":\"New\"}' "
+        "http://127.0.0.1:8000/contacts"
+    )
+
+
+@needs_mounts
+def test_the_service_is_reloaded_restarted_and_stopped_in_order(deployed):
+    def pid():
+        return deployed.run("systemctl show --value --property MainPID contacts").stdout.strip()
+
+    old = pid()
+    deployed.run("systemctl reload contacts")
+    assert '"statusCode":0' in contacts(deployed)
+    assert pid() == old
+    deployed.run(f"kill -9 {old}")
+    deadline = time.monotonic() + 30
+    while deployed.run("systemctl is-active contacts", check=False).stdout != "active\n" or pid() == old:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert '"statusCode":0' in contacts(deployed)
+    deployed.run("systemctl stop contacts")
+    ended = deployed.run("systemctl show --property Result,ExecMainStatus contacts").stdout
+    assert ended.split() == ["Result=success", "ExecMainStatus=0"]
+    deployed.run("systemctl start contacts")
+
+
+@needs_mounts
+def test_a_bad_setting_stops_the_start_with_a_line_in_the_journal(deployed):
+    with setting(deployed, "CONTACTS_LOG_LEVEL=loud", starts=False):
+        assert "CONTACTS_LOG_LEVEL='loud': give one of" in deployed.journal()
+
+
+@needs_mounts
+def test_the_units_are_right_where_they_are_installed(deployed):
+    assert deployed.run(f"systemd-analyze verify {' '.join(SERVICES)} contacts-backup.timer").stdout == ""
+    deployed.run(f"systemd-analyze security --no-pager --threshold={EXPOSURE} {' '.join(SERVICES)}")
+
+
+ATTEMPT = """
+import os, socket
+for path in ("/opt/contacts/x", "/etc/x", "/usr/x", "/var/lib/x", "/srv/x", "/root/x"):
+    try:
+        open(path, "w")
+    except OSError:
+        continue
+    print(path)
+try:
+    socket.create_connection(("127.0.0.1", 8000), timeout=2)
+    print("connected")
+except TimeoutError:
+    pass
+print(os.getuid() != 0, os.listdir("/var/lib/contacts") != [])
+"""
+
+
+@needs_mounts
+def test_a_command_writes_to_the_service_s_folder_alone_and_speaks_to_nobody(deployed):
+    attempt = "systemd-run --quiet --collect --pipe --wait --unit=contacts-attempt /opt/contacts/.venv/bin/python -"
+    assert deployed.run(attempt, input=ATTEMPT).stdout == "True True\n"
+
+
+@needs_mounts
+def test_the_service_answers_this_machine_alone_even_when_it_is_bound_to_all_addresses(deployed):
+    deployed.run("ip address add 192.0.2.1/32 dev lo")
+    with setting(deployed, "GUNICORN_CMD_ARGS='--bind 0.0.0.0:8000'"):
+        assert '"statusCode":0' in contacts(deployed)
+        assert deployed.run("curl --silent --max-time 2 http://192.0.2.1:8000/", check=False).returncode == 28
+
+
+@needs_mounts
+def test_a_bundle_for_another_python_says_so(machine):
+    machine.run("mkdir /tmp/other && tar -xzf contacts-*.tar.gz -C /tmp/other --strip-components 1")
+    machine.run("echo cpython-399-vax > /tmp/other/wheels/ABI")
+    failed = machine.run("make -C /tmp/other install", check=False)
+    assert failed.returncode == 2
+    assert "This bundle is for cpython-399-vax, and python3 is cpython-3" in failed.stdout
+    assert machine.run("ls /tmp/other/.venv", check=False).returncode != 0

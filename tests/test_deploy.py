@@ -3,6 +3,7 @@
 The machine is this one's files, under an overlay that takes what is written, in namespaces of its own.
 """
 
+import json
 import os
 import re
 import shlex
@@ -404,3 +405,160 @@ def test_a_bundle_for_another_python_says_so(machine):
     assert failed.returncode == 2
     assert "This bundle is for cpython-399-vax, and python3 is cpython-3" in failed.stdout
     assert machine.run("ls /tmp/other/.venv", check=False).returncode != 0
+
+
+# The container image.
+
+# What belongs to the project, and not into the image.
+OUTSIDE = {".ci", ".dockerignore", ".gitignore", "Makefile", "bench", "demo", "deploy", "pyproject.toml", "tests"}
+
+BUILD = """
+mkdir "$1/upper" "$1/work" "$1/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
+mount --rbind /dev "$1/root/dev"
+chroot "$1/root" /usr/bin/python3 -m venv /usr/local/python
+"""
+START = """
+mount -t overlay overlay -o "lowerdir=$1/upper:/" "$1/root"
+mount -t proc proc "$1/root/proc"
+mount --rbind /dev "$1/root/dev"
+mount -t tmpfs tmpfs "$1/root/tmp"
+mount --bind "$2" "$1/root/data"
+ip link set lo up
+shift 2
+exec chroot "$0" env --ignore-environment --chdir=/opt/contacts "$@"
+"""
+
+
+def dockerfile():
+    """Return the Dockerfile's instructions, each with its argument."""
+    return re.findall(r"^([A-Z]+) (.*)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+
+
+def test_hadolint_finds_nothing_wrong_with_the_dockerfile():
+    assert run(f"{sys.prefix}/bin/hadolint", "--failure-threshold=style", str(DEPLOY / "Dockerfile")) == ""
+
+
+def test_the_image_has_all_that_the_service_is_made_of():
+    tracked = {name.split("/")[0] for name in run("git", "ls-files", cwd=ROOT).split()}
+    copied = {word.rstrip("/") for name, argument in dockerfile() if name == "COPY" for word in argument.split()[:-1]}
+    assert copied == {name for name in tracked - OUTSIDE if not re.search(r"\.md$|^LICENSE$|-dev\.txt$", name)}
+
+
+class Image:
+    """What the Dockerfile makes, but for the base image: this machine's files and a Python are in its place."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.said = {}
+        context = folder / "context"
+        for pattern in re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE):
+            for file in ROOT.glob(pattern):
+                (context / file.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, context / file.relative_to(ROOT))
+        self.environment = {"PATH": f"/usr/local/python/bin:{PLAIN['PATH']}"}
+        run("unshare", "--mount", "sh", "-ec", BUILD + "\n".join(self.steps()), "sh", str(folder), cwd=context)
+
+    def steps(self):
+        """Do what each instruction says, or keep it for the start of a container."""
+        for name, argument in dockerfile():
+            match name:
+                case "WORKDIR":
+                    yield f'mkdir -p "$1/root{argument}"'
+                case "COPY":
+                    *sources, target = argument.split()
+                    place = f'"$1/root{self.said["WORKDIR"]}/{target}"'
+                    yield f"mkdir -p {place}"
+                    yield from (f"cp -r {source}{'.' * source.endswith('/')} {place}" for source in sources)
+                case "RUN":
+                    path = f"PATH={self.environment['PATH']}"
+                    yield f'chroot "$1/root" env --chdir={self.said["WORKDIR"]} {path} {argument}'
+                case "ENV":
+                    variable, value = argument.split("=")
+                    self.environment[variable] = value
+            self.said[name] = argument
+
+    def command(self, *command):
+        """Return what runs a command as the image says: as its user, without any privilege."""
+        user, group = self.said["USER"].split(":")
+        return [
+            "/usr/bin/setpriv",
+            f"--reuid={user}",
+            f"--regid={group}",
+            "--clear-groups",
+            "--bounding-set=-all",
+            "--no-new-privs",
+            "/usr/bin/env",
+            "--ignore-environment",
+            f"--chdir={self.said['WORKDIR']}",
+            *(f"{name}={value}" for name, value in self.environment.items()),
+            *command,
+        ]
+
+
+class Container:
+    """The image's service: a root that is read-only, a /tmp in memory, a volume, and a network of its own."""
+
+    def __init__(self, image, volume):
+        self.image = image
+        self.process = subprocess.Popen(
+            [
+                *("unshare", "--mount", "--net", "sh", "-ec", START, str(image.folder / "root"), str(image.folder)),
+                str(volume),
+                *image.command(*json.loads(image.said["CMD"])),
+            ]
+        )
+        healthy = json.loads(image.said["HEALTHCHECK"].removeprefix("CMD "))
+        deadline = time.monotonic() + 60
+        # gunicorn is the last of those that make the namespaces and then run the next.
+        while comm(self.process.pid) != "gunicorn" or self.run(*healthy).returncode != 0:
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise RuntimeError(f"the container is not healthy; it ended with {self.stop()}")
+            time.sleep(0.1)
+
+    def run(self, *command):
+        """Run a command in it."""
+        enter = ["nsenter", f"--target={self.process.pid}", "--mount", "--net", "--root", "--wd"]
+        return subprocess.run(
+            enter + self.image.command(*command),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    def stop(self):
+        self.process.terminate()
+        return self.process.wait(60)
+
+
+@needs_mounts
+def test_a_container_serves_from_a_read_only_root_and_keeps_its_volume(tmp_path):
+    image = Image(tmp_path)
+    user = int(image.said["USER"].split(":")[0])
+    # As an engine makes a new volume: like the folder in the image.
+    made = tmp_path / "upper" / image.said["VOLUME"].lstrip("/")
+    assert (made.stat().st_uid, made.stat().st_mode & 0o777) == (user, 0o700)
+    volume = tmp_path / "volume"
+    run("cp", "--archive", str(made), str(volume))
+
+    container = Container(image, volume)
+    try:
+        assert container.run("touch", "/opt/contacts/x", "/data/x", "/tmp/x").stdout.count("Read-only") == 1
+        assert container.run("sh", "-c", "id -u; grep CapBnd /proc/self/status").stdout.split() == [
+            str(user),
+            "CapBnd:",
+            "0000000000000000",
+        ]
+        token = container.run("flask", "token", "create", "Agent", "wallboard").stdout.strip()
+        curl = ["curl", "--silent", "--header", f"Authorization: Bearer {token}", "http://127.0.0.1:8000/contacts"]
+        assert '"statusCode":0' in container.run(*curl).stdout
+    finally:
+        assert container.stop() == 0
+    assert {(file.name, file.stat().st_uid) for file in volume.iterdir()} >= {("contacts.db", user)}
+
+    container = Container(image, volume)
+    try:
+        assert '"statusCode":0' in container.run(*curl).stdout
+    finally:
+        assert container.stop() == 0

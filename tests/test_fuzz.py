@@ -154,13 +154,11 @@ def queries(draw, contacts):
 
 
 def is_valid(query):
-    """Tell whether no value is blank, nor a search without a word."""
+    """Tell whether no value is blank, and there are neither too few nor too many words to search for."""
     listed = [value for name in (*ATTRIBUTES, "filterParameters") for value in query.get(name, [])]
-    return (
-        all(value.strip() for value in listed)
-        and ("q" not in query or any(plain(word) for word in query["q"].split()))
-        and ("filterName" not in query or any(part.strip() for part in ",".join(query["filterParameters"]).split(",")))
-    )
+    arguments = [part for part in ",".join(query.get("filterParameters", ["a"])).split(",") if part.strip()]
+    words = [word for word in query.get("q", "a").split() if plain(word)]
+    return all(value.strip() for value in listed) and 0 < len(arguments) <= 32 and 0 < len(words) <= 32
 
 
 def empty():

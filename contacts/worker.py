@@ -85,20 +85,6 @@ class Worker(ThreadWorker):
 
     sockets: list[socket.socket]
 
-    def set_accept_enabled(self, enabled: bool) -> None:
-        """Begin or stop to accept connections; a stop answers everybody who is connected, and refuses the rest at once."""
-        super().set_accept_enabled(enabled)
-        if enabled or self.alive:
-            return
-        # gunicorn leaves those who wait to be accepted where they are, until the system cuts them off.
-        for listener in self.sockets:
-            accepted = -1
-            while accepted != self.nr_conns:
-                accepted = self.nr_conns
-                self.accept(listener)
-            listener.close()
-        self.sockets = []
-
     def accept(self, listener: socket.socket) -> None:
         """Accept a connection, and wait for its first bytes without a thread."""
         try:

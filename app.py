@@ -58,11 +58,11 @@ def create_app(config: Mapping[str, Any] | None = None, make: bool = True) -> Fl
     upgrades.init_app(app)
     errors.init_app(app)
     roles.init_app(app)
+    health.init_app(app)
+    metrics.init_app(app)
     api = ContactsApi(app, spec_kwargs=docs.OPTIONS)
     docs.init_app(app, api)
     api.register_blueprint(views.blp, url_prefix=app.config["URL_PREFIX"] or None)
     views.init_app(app)
-    health.init_app(app)
-    metrics.init_app(app)
     commands.init_app(app)
     return app

@@ -115,7 +115,7 @@ ERRORS: dict[int | str, tuple[str, dict[str, str], dict[str, Any]]] = {
         },
     ),
     403: (
-        "The role may not write, or the contact is a User or Queue.",
+        "The role may not write, or the contact is a User or Queue; the metrics are not for this peer.",
         {},
         {
             "role": failed(StatusCode.ROLE, "The role Agent may read the contacts; writing takes …"),
@@ -162,7 +162,21 @@ ERRORS: dict[int | str, tuple[str, dict[str, str], dict[str, Any]]] = {
     ),
 }
 
-# What every operation can answer.
+# What stands beside the contacts, without a role or a prefix: endpoint to method of clients, summary, success, errors.
+JSON_DONE = {"application/json": {"schema": "Done", "example": DONE}}
+METRICS = '# TYPE contacts_directory_contacts gauge\ncontacts_directory_contacts{type="Queue"} 20.0\n'
+SERVICE: dict[str, tuple[str, str, dict[str, Any], tuple[int, ...]]] = {
+    "healthz": ("isAlive", "Tell that the service runs.", JSON_DONE, ()),
+    "readyz": ("isReady", "Tell that contacts can be read and written.", JSON_DONE, (503,)),
+    "metrics": (
+        "getMetrics",
+        "Tell Prometheus what was counted; for this machine and the service's trusted peers.",
+        {"text/plain": {"schema": {"type": "string"}, "example": METRICS}},
+        (403, 503),
+    ),
+}
+
+# What every operation on the contacts can answer.
 ALWAYS = (401, 422, 500, 503)
 
 
@@ -218,6 +232,13 @@ def init_app(app: Flask, api: Api) -> None:
         parts.response(response_name(status), answer, lazy=True)
     # What marshmallow does not know.
     parts.schema("ContactChanges", {"minProperties": 1}, schema=ContactChanges)
+    api.spec.tag({"name": "service", "description": "For those who watch over the service."})
+    for endpoint, (name, summary, content, statuses) in SERVICE.items():
+        answers = {200: {"description": "OK", "content": content}}
+        answers |= {status: response_name(status) for status in (*statuses, 500, "default")}  # type: ignore[misc]
+        asked = {"operationId": name, "summary": summary, "tags": ["service"], "security": [], "responses": answers}
+        (rule,) = app.url_map.iter_rules(endpoint)
+        api.spec.path(rule=rule, operations={"get": asked})
     parts.security_scheme(
         "token",
         {"type": "http", "scheme": "bearer", "description": "Made by `flask token create`; decides alone when sent."},

@@ -96,7 +96,9 @@ class Document:
         assert told.keys() <= set(response.headers.keys())
         assert {"ETag", "Location", "Retry-After", "WWW-Authenticate"} & set(response.headers.keys()) <= told.keys()
         if "content" in answer and request.method != "HEAD":
-            self.validate(answer["content"][response.mimetype]["schema"], response.json)
+            self.validate(
+                answer["content"][response.mimetype]["schema"], response.json if response.is_json else response.text
+            )
         elif request.method != "HEAD":
             assert not response.data
 

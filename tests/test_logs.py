@@ -50,7 +50,7 @@ REQUESTS = [
     ("GET", "/contacts?q=secret", 200, "/contacts", "Agent"),
     ("HEAD", "/contacts", 200, "/contacts", "Agent"),
     ("GET", "/contacts?nmae=secret", 422, "/contacts", "Agent"),
-    ("GET", "/contacts/secret", 404, "/contacts/<contact_id>", "Agent"),
+    ("GET", "/contacts/secret", 404, "/contacts/<id>", "Agent"),
     ("POST", "/contacts", 403, "/contacts", "Agent"),
     ("PATCH", "/contacts", 405, "unmatched", "Agent"),
     ("GET", "/contacts&type=User", 308, "/contacts&<path:query>", "Agent"),
@@ -117,7 +117,7 @@ def test_error_is_logged_with_its_request(made, lines, sql):
     answer = client.get("/contacts/secret?fields=name", headers={"X-Request-ID": "one"})
     assert answer.status_code == 500
     error, *traceback, request = lines()
-    assert re.fullmatch(rf"{MOMENT} ERROR request failed method=GET route=/contacts/<contact_id> id=one", error)
+    assert re.fullmatch(rf"{MOMENT} ERROR request failed method=GET route=/contacts/<id> id=one", error)
     assert traceback[0] == "  Traceback (most recent call last):"
     assert "no such table" in traceback[-1]
     assert all(line.startswith("  ") for line in traceback)

@@ -14,6 +14,9 @@ from contacts.errors import MEANINGS, StatusCode
 # What is not of the API, or cannot be written in the document: the page, the document, /contacts&type=User.
 UNDOCUMENTED = {"/", "/docs", "/docs/start.js", "/docs/<path:filename>", "/openapi.json", "/contacts&<path:query>"}
 
+# What stands beside the contacts, without a role and a prefix.
+SERVICE = {"/healthz", "/readyz", "/metrics"}
+
 ALWAYS = {"401", "422", "500", "503", "default"}
 BODY = {"400", "413", "415"}
 ANSWERS = {
@@ -71,12 +74,20 @@ def test_every_route_and_method_is_there(prefix, path, new_database):
         for method in rule.methods - {"HEAD", "OPTIONS"}
     }
     assert routes == {(route, method) for route, method, *_ in operations(Document(app).spec)}
-    assert {route for route, _ in routes} == {f"{prefix}/contacts", f"{prefix}/contacts/{{id}}"}
+    assert {route for route, _ in routes} == {f"{prefix}/contacts", f"{prefix}/contacts/{{id}}"} | SERVICE
 
 
 def test_every_answer_is_there(spec):
     answers = {operation["operationId"]: set(operation["responses"]) for _, _, operation, _ in operations(spec)}
-    assert answers == {name: statuses | ALWAYS for name, statuses in ANSWERS.items()}
+    assert answers == {name: statuses | ALWAYS for name, statuses in ANSWERS.items()} | {
+        "isAlive": {"200", "500", "default"},
+        "isReady": {"200", "500", "503", "default"},
+        "getMetrics": {"200", "403", "500", "503", "default"},
+    }
+
+
+def test_service_paths_need_no_role(spec):
+    assert {route for route, _, operation, _ in operations(spec) if operation.get("security") == []} == SERVICE
 
 
 def test_every_parameter_is_there(app, spec):
@@ -107,7 +118,7 @@ def test_every_request_and_answer_has_an_example_that_fits(app, spec):
     for _, _, operation, _ in operations(spec):
         contents = [resolve(answer).get("content") for answer in operation["responses"].values()]
         for content in filter(None, [*contents, operation.get("requestBody", {}).get("content")]):
-            shown = content["application/json"]
+            (shown,) = content.values()
             examples = [example["value"] for example in shown.get("examples", {}).values()]
             examples += [shown["example"]] if "example" in shown else []
             assert examples

@@ -35,9 +35,9 @@ bundle: .venv/run
 		--prefix=contacts-$(VERSION)/ HEAD
 	cd dist && sha256sum *.tar.gz > contacts-$(VERSION)-$$(cat wheels/ABI).tar.gz.sha256
 
-# Run the tests
+# Run the tests, on all cores
 test: .venv/dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses auto
 
 # Run the tests of a large sync beside the running service
 load: .venv/dev

@@ -1,30 +1,39 @@
 """Upgrades: a database of an older version becomes one of this version when the service starts."""
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from flask import Flask
 
-from contacts.database import SCHEMA_VERSION, alone_with, inspect
+from contacts.database import SCHEMA, SCHEMA_VERSION, alone_with, inspect
 from contacts.maintenance import replacing
+from contacts.model import COLUMNS
 from contacts.settings import SettingsError
+from contacts.text import plain_text, search_text
 
-# The SQL that leads from a version to the next one. What it makes is, to the letter, what schema.sql makes:
-# `flask check` compares.
-STEPS = {
-    1: """\
-CREATE TABLE sync (
-    type TEXT PRIMARY KEY NOT NULL CHECK (type IN ('Queue', 'User')),
-    finished INTEGER NOT NULL, -- seconds since 1970
-    failed INTEGER NOT NULL CHECK (failed IN (0, 1)),
-    added INTEGER NOT NULL,
-    changed INTEGER NOT NULL,
-    removed INTEGER NOT NULL,
-    rejected INTEGER NOT NULL
-) STRICT;
-""",
-}
+# All but what the search index holds.
+KEPT = ", ".join(COLUMNS[:-4])
+
+# Lay the contacts out anew, as schema.sql of this version has it: all that they are follows from their values.
+ANEW = f"""\
+CREATE TEMP TABLE kept AS SELECT seq, salt, {KEPT} FROM contact;
+DROP TABLE contact_search;
+DROP TABLE contact;
+UPDATE directory SET customs = 0, queues = 0, users = 0;
+{SCHEMA.read_text(encoding="utf-8")}
+INSERT INTO contact (seq, salt, {", ".join(COLUMNS)})
+SELECT seq, salt, {KEPT},
+    search_text(name_key, user_name_key, first_name_key, last_name_key), search_text(phone_key),
+    plain_text(name_key, user_name_key, first_name_key, last_name_key), plain_text(phone_key)
+FROM kept ORDER BY seq;
+DROP TABLE temp.kept;
+"""
+
+# The SQL that leads from a version to a later one, which it sets. What it makes is, to the letter, what schema.sql
+# makes: `flask check` compares.
+STEPS = {1: ANEW}
 
 
 def upgrade(path: Path, version: int) -> None:
@@ -34,8 +43,16 @@ def upgrade(path: Path, version: int) -> None:
     """
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         back_up(connection, path.with_name(f"{path.name}.v{version}-backup"))
-        for step in range(version, SCHEMA_VERSION):
-            connection.executescript(f"BEGIN IMMEDIATE;\n{STEPS[step]}\nPRAGMA user_version = {step + 1};\nCOMMIT;")
+        for function in (search_text, plain_text):
+            connection.create_function(function.__name__, -1, of_values(function))
+        while version < SCHEMA_VERSION:
+            connection.executescript(f"BEGIN IMMEDIATE;\n{STEPS[version]}\nCOMMIT;")
+            version = state(connection)[0]
+
+
+def of_values(function: Callable[[list[str]], str | None]) -> Callable[..., str | None]:
+    """Return a function of text.py as SQL calls it: NULL when there are no values."""
+    return lambda *keys: function(given) if (given := [key for key in keys if key is not None]) else None
 
 
 def back_up(connection: sqlite3.Connection, path: Path) -> None:

@@ -6,7 +6,7 @@
 --   * the *_key columns are the values folded by contacts/text.py (SQLite folds ASCII only), and serve
 --     filters and sorts; every index ends, as all indexes of SQLite do, in the row's number, and the id
 --     begins with that number, so that every index is also in the order of the id, the breaker of ties;
---   * contact_search finds the rows that hold any characters in a row, anywhere in a value;
+--   * contact_search finds the rows that hold three or more characters in a row, anywhere in a word;
 --   * directory counts, so that neither the list's ETag nor its total needs to look at the contacts.
 
 CREATE TABLE IF NOT EXISTS contact (
@@ -32,13 +32,10 @@ CREATE TABLE IF NOT EXISTS contact (
     last_name_key TEXT,
     employee_id_key TEXT,
 
-    -- What the search index holds: all names, and the number's letters and digits, between marks that tell where
-    -- values and words start and end, and once more with a mark between any two characters: contacts/text.py.
-    search_names TEXT NOT NULL,
+    -- The words of all names, and the number's letters and digits, without case and accents. Two marks
+    -- stand before each, so that three characters in a row also tell where it starts: contacts/text.py.
+    search_words TEXT NOT NULL,
     search_number TEXT,
-    -- Without accents; only of values that have some.
-    plain_names TEXT,
-    plain_number TEXT,
 
     json TEXT NOT NULL GENERATED ALWAYS AS (
         '{"id":"' || printf('%012x', seq) || salt
@@ -75,15 +72,13 @@ CREATE INDEX IF NOT EXISTS contact_by_full_name ON contact (last_name_key, first
 CREATE INDEX IF NOT EXISTS contact_in_type_order ON contact (type);
 CREATE INDEX IF NOT EXISTS contact_in_first_name_order ON contact (first_name_key);
 CREATE INDEX IF NOT EXISTS contact_in_last_name_order ON contact (last_name_key);
--- What a search needs of the contacts that it has found to count and sort them: much less to read than the rows.
-CREATE INDEX IF NOT EXISTS contact_in_search ON contact (seq, type, name_key);
 -- What the directory sync matches by.
 CREATE UNIQUE INDEX IF NOT EXISTS user_by_user_name ON contact (user_name_key);
 CREATE UNIQUE INDEX IF NOT EXISTS queue_by_name ON contact (name_key) WHERE type = 'Queue';
 
 -- tokenize: each three characters in a row; case is folded already. columnsize: nothing is ranked.
 CREATE VIRTUAL TABLE IF NOT EXISTS contact_search USING fts5 (
-    search_names, search_number, plain_names, plain_number, content = 'contact', content_rowid = 'seq',
+    search_words, search_number, content = 'contact', content_rowid = 'seq',
     tokenize = 'trigram case_sensitive 1', columnsize = 0
 );
 
@@ -104,8 +99,8 @@ CREATE TRIGGER IF NOT EXISTS contact_added AFTER INSERT ON contact BEGIN
         customs = customs + (new.type = 'Custom'),
         queues = queues + (new.type = 'Queue'),
         users = users + (new.type = 'User');
-    INSERT INTO contact_search (rowid, search_names, search_number, plain_names, plain_number)
-    VALUES (new.seq, new.search_names, new.search_number, new.plain_names, new.plain_number);
+    INSERT INTO contact_search (rowid, search_words, search_number)
+    VALUES (new.seq, new.search_words, new.search_number);
 END;
 
 CREATE TRIGGER IF NOT EXISTS contact_changed AFTER UPDATE ON contact WHEN new.json <> old.json BEGIN
@@ -113,12 +108,11 @@ CREATE TRIGGER IF NOT EXISTS contact_changed AFTER UPDATE ON contact WHEN new.js
 END;
 
 CREATE TRIGGER IF NOT EXISTS contact_search_changed AFTER UPDATE ON contact
-WHEN (new.search_names, new.search_number, new.plain_names, new.plain_number)
-IS NOT (old.search_names, old.search_number, old.plain_names, old.plain_number) BEGIN
-    INSERT INTO contact_search (contact_search, rowid, search_names, search_number, plain_names, plain_number)
-    VALUES ('delete', old.seq, old.search_names, old.search_number, old.plain_names, old.plain_number);
-    INSERT INTO contact_search (rowid, search_names, search_number, plain_names, plain_number)
-    VALUES (new.seq, new.search_names, new.search_number, new.plain_names, new.plain_number);
+WHEN (new.search_words, new.search_number) IS NOT (old.search_words, old.search_number) BEGIN
+    INSERT INTO contact_search (contact_search, rowid, search_words, search_number)
+    VALUES ('delete', old.seq, old.search_words, old.search_number);
+    INSERT INTO contact_search (rowid, search_words, search_number)
+    VALUES (new.seq, new.search_words, new.search_number);
 END;
 
 CREATE TRIGGER IF NOT EXISTS contact_removed AFTER DELETE ON contact BEGIN
@@ -127,8 +121,8 @@ CREATE TRIGGER IF NOT EXISTS contact_removed AFTER DELETE ON contact BEGIN
         customs = customs - (old.type = 'Custom'),
         queues = queues - (old.type = 'Queue'),
         users = users - (old.type = 'User');
-    INSERT INTO contact_search (contact_search, rowid, search_names, search_number, plain_names, plain_number)
-    VALUES ('delete', old.seq, old.search_names, old.search_number, old.plain_names, old.plain_number);
+    INSERT INTO contact_search (contact_search, rowid, search_words, search_number)
+    VALUES ('delete', old.seq, old.search_words, old.search_number);
 END;
 
 CREATE TRIGGER IF NOT EXISTS contact_is_who_it_is BEFORE UPDATE OF seq, salt, type ON contact

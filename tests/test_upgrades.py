@@ -15,12 +15,13 @@ from app import create_app
 from contacts import upgrades
 from contacts.database import SCHEMA_VERSION, db, inspect
 from contacts.maintenance import as_it_should_be, laid_out, problems, stale
-from contacts.model import INSERT, columns
+from contacts.model import COLUMNS, columns
 from contacts.settings import SettingsError
 
 FIRST = (Path(__file__).parent / "schema-v1.sql").read_text(encoding="utf-8")
 CONTACTS = [
     {"type": "User", "name": "Hélène Smith", "userName": "helene", "phoneNumber": "15002"},
+    {"type": "Custom", "name": "Gone"},
     {"type": "Queue", "name": "Sales"},
     {"type": "Custom", "name": "Some Contact", "phoneNumber": "xxx-xxx-xxxx"},
 ]
@@ -32,7 +33,12 @@ def old(path):
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = wal")
         connection.executescript(FIRST)
-        connection.executemany(INSERT, [columns(contact) for contact in CONTACTS])
+        names = (*COLUMNS[:13], "search_words", "search_number")
+        connection.executemany(
+            f"INSERT INTO contact ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
+            [(*(row := columns(contact))[:13], row[7], row[8]) for contact in CONTACTS],
+        )
+        connection.execute("DELETE FROM contact WHERE name = 'Gone'")
         connection.execute("INSERT INTO token VALUES ('board', 'Agent', zeroblob(32), '2026-01-01')")
     path.chmod(0o600)
     return path
@@ -55,16 +61,27 @@ def dump(path):
         return [*connection.execute("PRAGMA user_version"), *connection.iterdump()]
 
 
+def contacts(path):
+    """Return each contact as the API has it, its id included."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT json FROM contact ORDER BY seq").fetchall()
+
+
 def test_first_version_becomes_this_one(old, start):
     before = dump(old)
+    ids = contacts(old)
     client = Client(start(old), ADMIN)
     assert inspect(old) == SCHEMA_VERSION
+    assert contacts(old) == ids
     with closing(sqlite3.connect(old)) as connection:
         assert laid_out(connection) == as_it_should_be()
         assert problems(connection) == stale(connection) == []
         assert connection.execute("SELECT label FROM token").fetchall() == [("board",)]
     assert client.names() == ["Hélène Smith", "Sales", "Some Contact"]
-    assert client.names(q="helene") == ["Hélène Smith"]
+    assert client.names(q="helene") == client.names(q="15") == ["Hélène Smith"]
+    found = client.names(filterName="NamesOrPhoneNumberMatches", filterParameters="*c*")
+    assert found == ["Some Contact"]
+    assert client.get("/contacts?type=Custom").json["totalCount"] == 1
     client.create("New")
     backup = backup_of(old)
     assert dump(backup) == before
@@ -116,8 +133,8 @@ def test_step_that_fails_changes_nothing(old, start, monkeypatch):
 def test_several_steps_are_taken_in_order(old, start, monkeypatch):
     monkeypatch.setattr("contacts.upgrades.SCHEMA_VERSION", 4)
     monkeypatch.setattr("contacts.database.SCHEMA_VERSION", 4)
-    monkeypatch.setitem(upgrades.STEPS, 2, "ALTER TABLE token ADD COLUMN used TEXT;")
-    monkeypatch.setitem(upgrades.STEPS, 3, "UPDATE token SET used = created;")
+    monkeypatch.setitem(upgrades.STEPS, 2, "ALTER TABLE token ADD COLUMN used TEXT; PRAGMA user_version = 3;")
+    monkeypatch.setitem(upgrades.STEPS, 3, "UPDATE token SET used = created; PRAGMA user_version = 4;")
     start(old)
     with closing(sqlite3.connect(old)) as connection:
         assert connection.execute("SELECT used FROM token").fetchall() == [("2026-01-01",)]
@@ -183,7 +200,7 @@ def test_start_that_is_killed_is_completed_by_the_next_one(where, old, start):
     assert backup_of(old).exists() is (where != "before the backup")
     client = Client(start(old), ADMIN)
     assert inspect(old) == SCHEMA_VERSION
-    assert client.get("/contacts").json["totalCount"] == len(CONTACTS)
+    assert client.get("/contacts").json["totalCount"] == len(CONTACTS) - 1
     assert dump(backup_of(old)) == before
 
 

@@ -53,8 +53,7 @@ class Side(NamedTuple):
 
 def gunicorn(executable: Path, config: str, app: str) -> list[str | Path]:
     """Return the command that serves an application with one worker of four threads."""
-    bind = ["--bind", "127.0.0.1:{port}", "--workers", "1", "--threads", "4", "--worker-class", "gthread"]
-    bind += ["--log-level", "warning"]
+    bind = ["--bind", "127.0.0.1:{port}", "--workers", "1", "--threads", "4", "--log-level", "warning"]
     return [executable, "-m", "gunicorn", "--config", config, *bind, app]
 
 
@@ -73,7 +72,11 @@ OURS = Path(sys.executable)
 def service(database: Path, workers: int = 1) -> Side:
     """Return the service, under its own gunicorn.conf.py."""
     command = [*gunicorn(OURS, "gunicorn.conf.py", "wsgi:app"), "--workers", str(workers)]
-    environment = {"CONTACTS_DATABASE": str(database), "CONTACTS_TRUSTED_PROXIES": "127.0.0.1"}
+    environment = {
+        "CONTACTS_DATABASE": str(database),
+        "CONTACTS_TRUSTED_PROXIES": "127.0.0.1",
+        "CONTACTS_LOG_LEVEL": "WARNING",  # nobody else writes a line for each request
+    }
     return Side("service", command, environment, SERVICE, database, INSERT)
 
 
@@ -81,13 +84,13 @@ def bare(answers: Path) -> Side:
     """Return the bare Flask views; `answers` is the file of what they answer."""
     paths = {work: f"/{slug(work)}" for work in WORKS}
     return Side(
-        "bare", gunicorn(OURS, "bench/gunicorn.conf.py", "bench.bare:app"), {"BENCH_ANSWERS": str(answers)}, paths
+        "bare", gunicorn(OURS, "gunicorn.conf.py", "bench.bare:app"), {"BENCH_ANSWERS": str(answers)}, paths
     )
 
 
 def limit(database: Path) -> Side:
     """Return the limit."""
-    command = gunicorn(OURS, "bench/gunicorn.conf.py", "bench.limit:app")
+    command = gunicorn(OURS, "gunicorn.conf.py", "bench.limit:app")
     paths = {work: path for work, path in SERVICE.items() if work != "GET one, 304"}
     return Side("limit", command, {"CONTACTS_DATABASE": str(database)}, paths, database, INSERT)
 

@@ -83,9 +83,7 @@ def service(database: Path, workers: int = 1) -> Side:
 def bare(answers: Path) -> Side:
     """Return the bare Flask views; `answers` is the file of what they answer."""
     paths = {work: f"/{slug(work)}" for work in WORKS}
-    return Side(
-        "bare", gunicorn(OURS, "gunicorn.conf.py", "bench.bare:app"), {"BENCH_ANSWERS": str(answers)}, paths
-    )
+    return Side("bare", gunicorn(OURS, "gunicorn.conf.py", "bench.bare:app"), {"BENCH_ANSWERS": str(answers)}, paths)
 
 
 def limit(database: Path) -> Side:

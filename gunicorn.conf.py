@@ -37,7 +37,7 @@ max_requests = 100_000
 max_requests_jitter = 20_000
 
 # Where files are memory: a slow disk would pass for a worker without life, and slow down every count.
-MEMORY = "/dev/shm"  # noqa: S108 # nosec B108 - what is made there has a new name
+MEMORY = "/dev/shm"  # noqa: S108 # nosec B108 # what is made there has a new name
 worker_tmp_dir = MEMORY if os.access(MEMORY, os.W_OK) else None
 
 # As many connections of one worker leave room for the database's files among the 1024 that a process may open.

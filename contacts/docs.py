@@ -127,6 +127,11 @@ ERRORS: dict[int | str, tuple[str, dict[str, str], dict[str, Any]]] = {
         {},
         {"contact": failed(StatusCode.NOT_FOUND, "There is no contact with this id.")},
     ),
+    405: (
+        "The path does not take this method.",
+        headers("Allow"),
+        {"method": failed(StatusCode.INVALID, MESSAGES[405].format(method="PATCH"))},
+    ),
     412: (
         "The contact is not the one that If-Match names.",
         {},
@@ -166,13 +171,13 @@ ERRORS: dict[int | str, tuple[str, dict[str, str], dict[str, Any]]] = {
 JSON_DONE = {"application/json": {"schema": "Done", "example": DONE}}
 METRICS = '# TYPE contacts_directory_contacts gauge\ncontacts_directory_contacts{type="Queue"} 20.0\n'
 SERVICE: dict[str, tuple[str, str, dict[str, Any], tuple[int, ...]]] = {
-    "healthz": ("isAlive", "Tell that the service runs.", JSON_DONE, ()),
-    "readyz": ("isReady", "Tell that contacts can be read and written.", JSON_DONE, (503,)),
+    "healthz": ("isAlive", "Tell that the service runs.", JSON_DONE, (405,)),
+    "readyz": ("isReady", "Tell that contacts can be read and written.", JSON_DONE, (405, 503)),
     "metrics": (
         "getMetrics",
         "Tell Prometheus what was counted; for this machine and the service's trusted peers.",
         {"text/plain": {"schema": {"type": "string"}, "example": METRICS}},
-        (403, 503),
+        (403, 405, 503),
     ),
 }
 

@@ -64,7 +64,7 @@ class Watched:
         request_id = environ.get("HTTP_X_REQUEST_ID", "")
         if not REQUEST_ID.fullmatch(request_id):
             # Unguessable it need not be. os.urandom would let other threads go first: a twentieth of a small request.
-            request_id = f"{getrandbits(64):016x}"  # nosec B311 - it names, and opens nothing
+            request_id = f"{getrandbits(64):016x}"  # nosec B311
         environ["contacts.request_id"] = request_id
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:

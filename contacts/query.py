@@ -18,6 +18,9 @@ from contacts.text import BETWEEN, EDGE, WORD, fold, marked, number_key, plain
 # As many contacts are answered in one piece; more are streamed, in blocks of as many.
 BLOCK = 1000
 
+# As many hits of a search are counted, sorted and answered by one statement.
+FEW = 100
+
 # As many rows are walked at most, in the order of the name, to find a page of a search's hits.
 WALK = 4000
 
@@ -87,6 +90,10 @@ def read(query: Query) -> Answer:
     """Return the list of contacts that the query asks for, from one snapshot of the directory."""
     shape, values = plan(query)
     limit, offset = MOST if query.limit is None else query.limit, query.offset
+    if shape.searched and is_narrow(shape):
+        revision, total, contacts = run(few_sql(shape), (*values, limit, offset))
+        if total <= FEW:
+            return answer(revision, total, contacts)
     if shape.searched or shape.unordered or limit > BLOCK or offset > WALK:
         revision, total, contacts = find(shape, values, limit, offset)
     else:
@@ -94,6 +101,11 @@ def read(query: Query) -> Answer:
     if contacts is None and min(limit, total - offset) > BLOCK:
         blocks = stream(shape, values, limit, offset)
         return Answer(int(next(blocks)), blocks)
+    return answer(revision, total, contacts)
+
+
+def answer(revision: int, total: int, contacts: bytes | None) -> Answer:
+    """Return a list in one piece."""
     return Answer(revision, b'{"statusCode":0,"totalCount":%d,"contacts":[%b]}' % (total, contacts or b""))
 
 
@@ -342,8 +354,7 @@ def source_sql(shape: Shape, source: str) -> str:
     parts = fragments(shape, source == "order")
     if source == "search":
         undecided = [test for test, (_, exact) in zip(parts.tests, shape.tests, strict=True) if not exact]
-        needed = {shape.sort, *(attribute for attribute, _ in shape.filters)}
-        index = "INDEXED BY contact_in_search" if needed <= {"id", "type", "name"} and not undecided else ""
+        index = "INDEXED BY contact_in_search" if is_narrow(shape) else ""
         # CROSS: the search index comes first, then the rows that it names.
         return (
             f"FROM contact_search CROSS JOIN contact {index} ON contact.seq = contact_search.rowid "
@@ -356,6 +367,25 @@ def source_sql(shape: Shape, source: str) -> str:
         last = f"SELECT name_key FROM contact {filters} ORDER BY name_key {direction} LIMIT 1 OFFSET {WALK}"
         conditions.append(f"name_key {comparison} coalesce(({last}), {beyond})")
     return "FROM contact" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+
+
+def is_narrow(shape: Shape) -> bool:
+    """Tell whether the index contact_in_search has all that it takes to count and sort the hits of a search."""
+    needed = {shape.sort, *(attribute for attribute, _ in shape.filters)}
+    return needed <= {"id", "type", "name"} and all(exact for _, exact in shape.tests)
+
+
+@lru_cache(maxsize=1024)
+def few_sql(shape: Shape) -> str:
+    """Return the statement that gives the revision, the number of hits, FEW + 1 at most, and a page of those."""
+    found = f"SELECT contact.seq, type, name_key {source_sql(shape, 'search')} LIMIT {FEW + 1}"
+    page = f"SELECT contact.seq FROM found AS contact ORDER BY {order_sql(shape)} {fragments(shape).limit}"
+    rows = f"SELECT {columns_sql(shape.fields)} AS json FROM ({page}) AS page CROSS JOIN contact USING (seq)"
+    contacts = f"SELECT CAST(group_concat(json) AS BLOB) FROM ({rows})"
+    return (
+        f"WITH found AS MATERIALIZED ({found}) "
+        f"SELECT revision, (SELECT count(*) FROM found), ({contacts}) FROM directory"
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -1161,10 +1161,11 @@ def short_walk(monkeypatch):
     """Walk, and page without looking at the total first, over fewer contacts than a test adds."""
 
     def clear():
-        for cached in (query_language.found_sql, query_language.rows_sql):
+        for cached in (query_language.few_sql, query_language.found_sql, query_language.rows_sql):
             cached.cache_clear()
 
     monkeypatch.setattr(query_language, "WALK", 20)
+    monkeypatch.setattr(query_language, "FEW", 10)
     clear()
     yield
     clear()
@@ -1183,6 +1184,20 @@ def test_hits_are_found_wherever_they_cluster(order, searched, app, agent):
     expected = sorted((f"Zoe {number:03}" for number in range(100)), reverse=order == "Descending")
     for offset in (0, 5, 98):
         assert agent.names(**searched, order=order, limit=3, offset=offset) == expected[offset : offset + 3]
+
+
+@pytest.mark.usefixtures("short_walk")
+@pytest.mark.parametrize("hits", [0, 1, 9, 10, 11, 12])
+@pytest.mark.parametrize("params", [{"q": "zoe"}, {"q": "zoe", "type": "Custom"}, {"q": "z", "sortBy": "id"}])
+def test_few_hits_and_many_are_counted_and_paged_alike(hits, params, app, agent):
+    names = [f"Zoe {number:02}" for number in range(hits)]
+    fill(custom("Anna"), *map(custom, names), queue("Anna Q"))
+    assert agent.names(**params) == names
+    for page in ({"limit": 3}, {"limit": 3, "offset": 8}, {"limit": 100, "offset": 2}):
+        answer = agent.get("/contacts", query_string={**params, **page}).json
+        start = page.get("offset", 0)
+        assert [contact["name"] for contact in answer["contacts"]] == names[start : start + page["limit"]]
+        assert answer["totalCount"] == hits
 
 
 @pytest.mark.usefixtures("short_walk")
@@ -1224,6 +1239,7 @@ def test_the_text_of_a_statement_depends_on_the_shape_alone(params, others):
         shape, values = query_language.plan(ListQuery().read(MultiDict(given)))
         sources = ("search", "walk", "table") if shape.tests else ("table",)
         made = [query_language.page_sql(shape), query_language.head_sql(shape)]
+        made += [query_language.few_sql(shape)] if shape.searched else []
         made += [query_language.found_sql(shape, source, back) for source in sources for back in (False, True)]
         assert all(query_language.parameters(statement) <= len(values) + 2 for statement in made)
         return made

@@ -36,29 +36,38 @@ PRAGMAS = (
     ("journal_size_limit", 64 * 1024 * 1024),  # bytes that the WAL keeps after a checkpoint
 )
 
-# Within this time, in milliseconds, SQLite asks for the lock every 20 ms or sooner; later only every 100 ms.
-EAGER = 50
+# As often asks who waits for another one, in seconds. SQLite's own waiting soon asks every 100 ms only.
+PAUSE = 0.001
 
 
 class Database(peewee.SqliteDatabase):
-    """SQLite, with transactions that wait eagerly for their turn.
+    """SQLite, with statements that wait eagerly for their turn.
 
-    So a writer gets in between two transactions of a sync, however short the time between them is.
+    So a write of another process is followed at once, and a writer gets in between two transactions of a sync.
     """
 
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        """Return the cursor of a statement; raise peewee.OperationalError when others take longer than BUSY_TIMEOUT."""
+        deadline = 0.0
+        while True:
+            try:
+                return super().execute_sql(sql, params)
+            except peewee.OperationalError as error:
+                now = time.monotonic()
+                deadline = deadline or now + BUSY_TIMEOUT
+                if (
+                    getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY
+                    or now > deadline
+                ):
+                    raise
+            time.sleep(PAUSE)
+
     def begin(self, lock_type: str | None = None) -> None:
-        """Begin a transaction; raise peewee.OperationalError when others do not make room within BUSY_TIMEOUT."""
-        deadline = time.monotonic() + BUSY_TIMEOUT
-        self.execute_sql(f"PRAGMA busy_timeout = {EAGER}")
-        try:
-            while True:
-                try:
-                    return super().begin(lock_type)
-                except peewee.OperationalError:
-                    if time.monotonic() > deadline:
-                        raise
-        finally:
-            self.execute_sql(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
+        """Begin a transaction that writes.
+
+        IMMEDIATE: a read that turns into a write fails at once when another write came between.
+        """
+        self.execute_sql("BEGIN IMMEDIATE")
 
     def rollback(self) -> None:
         """Undo the transaction, unless SQLite has done so by itself, as it does when the disk is full."""
@@ -66,9 +75,8 @@ class Database(peewee.SqliteDatabase):
             super().rollback()
 
 
-# Writes begin IMMEDIATE: a read that turns into a write fails at once when another write came between.
 # cached_statements: room for the statement of every common shape of a query.
-db = Database(None, pragmas=PRAGMAS, lock_type="IMMEDIATE", cached_statements=512)
+db = Database(None, pragmas=(*PRAGMAS, ("busy_timeout", 0)), cached_statements=512)
 
 # SQLite's own waiting sleeps in steps of up to 100 ms; threads of one process queue here instead.
 _writer = threading.Lock()

@@ -15,11 +15,12 @@ from selectors import EVENT_READ
 from typing import Any
 
 from gunicorn.http import errors
+from gunicorn.http.body import ChunkedReader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 from werkzeug.exceptions import RequestTimeout
 from werkzeug.http import HTTP_STATUS_CODES
 
-from contacts.errors import MESSAGES, StatusCode
+from contacts.errors import LONGEST_BODY, MESSAGES, StatusCode
 
 # A request must be here within this time after its first bytes, in seconds.
 REQUEST_TIMEOUT = 10
@@ -130,7 +131,14 @@ class Worker(ThreadWorker):
             conn.sock.deadline = None
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
-        """Answer a request; for the rest of its body, when the answer did not need it, gunicorn has a deadline."""
+        """Answer a request; for the rest of its body, when the answer did not need it, gunicorn has a deadline.
+
+        gunicorn throws less than 64 KiB of it away. Of more, or of nobody knows how much, the client must be told in
+        the answer that the connection ends with it (RFC 9112, 9.6), or its next request would be lost.
+        """
+        reader = req.body.reader
+        if isinstance(reader, ChunkedReader) or reader.length >= LONGEST_BODY:
+            req.force_close()
         keep = super().handle_request(req, conn)
         conn.sock.deadline = None
         return keep

@@ -114,6 +114,25 @@ def test_an_answer_arrives_though_the_client_still_sends(impatient):
         assert answer(client)[0] == 413
 
 
+@pytest.mark.parametrize("role", ["ROLE_ADMIN", "ROLE_AGENT", "nobody"])
+@pytest.mark.parametrize("size", [300, 65_535, 65_536, 65_537, 70_000, 1_000_000])
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+def test_a_connection_is_not_closed_without_a_word(chunked, size, role, impatient):
+    """A client that is not told sends its next request on it, and gets no answer."""
+    client = http.client.HTTPConnection("127.0.0.1", impatient.port, timeout=20)
+    body = b'{"name":"' + b"x" * (size - 11) + b'"}'
+    headers = {"X-Role": role, "Content-Type": "application/json"}
+    client.request("POST", "/contacts", [body] if chunked else body, headers, encode_chunked=chunked)
+    with client.getresponse() as response:
+        response.read()
+    assert response.status in {401, 403, 413, 422}
+    if not response.will_close:
+        client.request("GET", "/healthz")
+        with client.getresponse() as response:
+            assert response.status == 200
+    client.close()
+
+
 def test_each_request_of_a_connection_has_a_time_of_its_own(impatient):
     connection = http.client.HTTPConnection("127.0.0.1", impatient.port, timeout=20)
     connection.connect()

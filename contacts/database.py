@@ -40,6 +40,13 @@ PRAGMAS = (
 PAUSE = 0.001
 
 
+def result_code(error: Exception) -> int:
+    """Return the primary result code of SQLite's that an error has, or 0."""
+    original = getattr(error, "orig", error)  # what peewee wraps
+    # The lower eight bits: https://www.sqlite.org/rescode.html
+    return int(getattr(original, "sqlite_errorcode", 0)) & 0xFF
+
+
 class Database(peewee.SqliteDatabase):
     """SQLite, with statements that wait eagerly for their turn.
 
@@ -55,10 +62,7 @@ class Database(peewee.SqliteDatabase):
             except peewee.OperationalError as error:
                 now = time.monotonic()
                 deadline = deadline or now + BUSY_TIMEOUT
-                if (
-                    getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY
-                    or now > deadline
-                ):
+                if result_code(error) != sqlite3.SQLITE_BUSY or now > deadline:
                     raise
             time.sleep(PAUSE)
 
@@ -78,7 +82,7 @@ class Database(peewee.SqliteDatabase):
 # cached_statements: room for the statement of every common shape of a query.
 db = Database(None, pragmas=(*PRAGMAS, ("busy_timeout", 0)), cached_statements=512)
 
-# SQLite's own waiting sleeps in steps of up to 100 ms; threads of one process queue here instead.
+# Threads of one process queue here, and need not ask.
 _writer = threading.Lock()
 
 # Connections of the parent process. Closing one here would release what the parent still holds.

@@ -13,6 +13,9 @@ from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.http import HTTP_STATUS_CODES
 
+from contacts.database import result_code
+from contacts.logs import route
+
 log = logging.getLogger(__name__)
 
 # The longest body that is read, in bytes.
@@ -155,9 +158,7 @@ def envelope(error: HTTPException) -> Response:
 
 def unavailable(error: Exception) -> str:
     """Return what another moment or the administrator can mend, or "" for another error of the database."""
-    original = getattr(error, "orig", error)  # what peewee wraps
-    # The lower eight bits are the primary result code: https://www.sqlite.org/rescode.html
-    return UNAVAILABLE.get(getattr(original, "sqlite_errorcode", 0) & 0xFF, "")
+    return UNAVAILABLE.get(result_code(error), "")
 
 
 def database_error(error: Exception) -> Response:
@@ -186,7 +187,7 @@ def about_request() -> dict[str, str]:
     """Return what the log says of a request that failed; not its path, which may hold what is nobody's business."""
     return {
         "method": request.method,
-        "route": request.url_rule.rule if request.url_rule else "unmatched",
+        "route": route(request),
         "id": request.environ["contacts.request_id"],
     }
 

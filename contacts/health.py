@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flask import Flask, Response
 
-from contacts.database import SCHEMA_VERSION, db
+from contacts.database import SCHEMA_VERSION, db, result_code
 from contacts.errors import RETRY_AFTER, UNAVAILABLE, ApiError, StatusCode
 
 # Less room than this on the disk, in bytes, is none: a write needs some of it for its WAL.
@@ -36,7 +36,7 @@ def ready() -> Response:
             # Never committed. BEGIN alone goes well on a file that is read-only.
             connection.execute("UPDATE directory SET revision = revision")
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = result_code(error)
         # Somebody is writing, so it can be written.
         if code not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             raise not_ready(UNAVAILABLE.get(code, "The directory's file cannot be used.")) from None

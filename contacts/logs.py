@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TextIO
 
-from flask import Flask
+from flask import Flask, Request
 
 # What no line shows need not be found out for each: https://docs.python.org/3/howto/logging.html#optimization
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
@@ -96,6 +96,11 @@ def shown(value: Any) -> str:
 def escaped(text: str) -> str:
     """Return a text without what would end its line, or move the cursor."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def route(request: Request) -> str:
+    """Return the rule that a request's path matches: what is logged and counted in the place of the path."""
+    return request.url_rule.rule if request.url_rule else "unmatched"
 
 
 def event(log: logging.Logger, message: str, fields: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from contacts.database import db
 from contacts.errors import ApiError, StatusCode
+from contacts.model import TYPES
 from contacts.roles import is_trusted
 from contacts.settings import trusted_proxies
 
@@ -103,7 +104,7 @@ class Directory(Collector):
         """Yield the numbers of contacts, the size of the file, and the last sync of each type."""
         contacts = GaugeMetricFamily("contacts_directory_contacts", "Contacts of the directory.", labels=("type",))
         row = db.execute_sql("SELECT customs, queues, users FROM directory").fetchone()
-        for type_, number in zip(("Custom", "Queue", "User"), row, strict=True):
+        for type_, number in zip(TYPES, row, strict=True):
             contacts.add_metric([type_], number)
         yield contacts
 

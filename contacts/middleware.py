@@ -69,8 +69,7 @@ class Watched:
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             # Flask takes the request out of environ before the body is sent.
-            rule = environ["werkzeug.request"].url_rule
-            environ["contacts.route"] = rule.rule if rule else "unmatched"
+            environ["contacts.route"] = logs.route(environ["werkzeug.request"])
             environ["contacts.status"] = int(status[:3])
             headers += (("X-Request-ID", request_id), ("X-Content-Type-Options", "nosniff"))
             if "Cache-Control" not in dict(headers):

@@ -37,7 +37,7 @@ PRAGMAS = (
 )
 
 # As often asks who waits for another one, in seconds. SQLite's own waiting soon asks every 100 ms only.
-PAUSE = 0.001
+PAUSE = 0.0002
 
 
 def result_code(error: Exception) -> int:

@@ -256,6 +256,12 @@ def listens(process, port):
     return False
 
 
+def workers(pid):
+    """Return the processes that a process has started."""
+    with open(f"/proc/{pid}/task/{pid}/children") as children:
+        return [int(child) for child in children.read().split()]
+
+
 class Service:
     """A real gunicorn on 127.0.0.1, with its own database; `launcher` is a command that starts it."""
 

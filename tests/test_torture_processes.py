@@ -11,8 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from conftest import ROOT, Service
-from test_writing import workers
+from conftest import ROOT, Service, workers
 from torture import WRITERS, ask, check_kept, check_unavailable, kill, read_contacts, wait_for, write_all, writing
 
 pytestmark = pytest.mark.slow

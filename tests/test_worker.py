@@ -2,12 +2,20 @@
 
 import http.client
 import json
+import os
+import signal
 import socket
+import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
-from conftest import ROOT, Service
+from conftest import ROOT, Service, workers
+from torture import wait_for
+
+from contacts.worker import Turns
 
 # gunicorn.conf.py with one thread, and shorter limits, so that the tests need not wait.
 CONFIG = f"""
@@ -159,6 +167,99 @@ def test_what_gunicorn_refuses_is_not_logged(path):
     log = running.stop()
     assert log.count("Invalid request from 127.0.0.1: ") == 4
     assert "Jos" not in log
+
+
+@pytest.fixture
+def turns():
+    """Threads that take turns, and the loop that gives them."""
+    threads, over = Turns(3), threading.Event()
+
+    def loop():
+        while not over.wait(0.001):
+            threads.go_on()
+
+    loops = threading.Thread(target=loop)
+    loops.start()
+    yield threads
+    over.set()
+    loops.join()
+
+
+def test_threads_take_turns(turns):
+    """They would work at once, 20 tasks of a millisecond each."""
+    spans = []
+
+    def task():
+        began = time.monotonic()
+        time.sleep(0.001)
+        spans.append((began, time.monotonic(), threading.get_ident()))
+
+    for future in [turns.submit(task) for _ in range(20)]:
+        future.result(20)
+    overlaps = sum(begins < ends for (_, ends, _), (begins, _, _) in pairwise(sorted(spans)))
+    # A machine that stops for a moment passes for a task that takes long.
+    assert overlaps < 10
+    assert len(spans) == 20
+
+
+def test_who_takes_long_is_overtaken_and_comes_back(turns):
+    for _ in range(5):  # more often than there are threads
+        gate = threading.Event()
+        slow = [turns.submit(gate.wait, 20) for _ in range(2)]
+        assert turns.submit(lambda: "quick").result(20) == "quick"
+        gate.set()
+        assert all(future.result(20) for future in slow)
+
+
+def test_who_waits_for_the_last_thread_gets_it(turns):
+    gate = threading.Event()
+    slow = [turns.submit(gate.wait, 20) for _ in range(3)]
+    waiting = turns.submit(lambda: "late")
+    with pytest.raises(TimeoutError):
+        waiting.result(0.2)
+    gate.set()
+    assert waiting.result(20) == "late"
+    assert all(future.result(20) for future in slow)
+
+
+def test_a_task_that_fails_takes_no_thread_along(turns):
+    for _ in range(10):
+        with pytest.raises(ZeroDivisionError):
+            turns.submit(lambda: 1 / 0).result(20)
+
+
+def sockets(pid):
+    """Return how many sockets a process has."""
+    names = []
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            names.append(os.readlink(handle))
+    return sum(name.startswith("socket:") for name in names)
+
+
+def test_the_worker_with_fewer_clients_takes_the_next(tmp_path, path):
+    """A client stays with the worker that took its connection."""
+    (tmp_path / "conf.py").write_text(f"{CONFIG}\nworkers = 2\nworker.COURTESY = 0.02\n")
+    running = Service(path, "--config", str(tmp_path / "conf.py"))
+    wait_for(lambda: running.output().count("Booting worker") == 2)
+    quick, late = workers(running.process.pid)
+    with ExitStack() as clients:
+        os.kill(late, signal.SIGSTOP)
+        for _ in range(10):
+            served_and_kept(clients.enter_context(connect(running)))
+        os.kill(late, signal.SIGCONT)
+        before = sockets(quick), sockets(late)
+        for _ in range(6):
+            served_and_kept(clients.enter_context(connect(running)))
+            time.sleep(0.25)  # longer than a worker with ten waits
+        taken = sockets(quick) - before[0], sockets(late) - before[1]
+    running.stop()
+    assert taken == (0, 6)
+
+
+def served_and_kept(client):
+    client.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert client.recv(12) == b"HTTP/1.1 404"
 
 
 def test_nobody_names_the_path_in_a_header(impatient):

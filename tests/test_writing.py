@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from unicodedata import normalize
 
 import pytest
-from conftest import ADMIN, AGENT, Service, add
+from conftest import ADMIN, AGENT, Service, add, workers
 from test_errors import CASES, send  # noqa: F401  (send is a fixture)
 
 from contacts.database import db
@@ -521,12 +521,6 @@ def test_of_two_writers_who_know_the_same_state_one_wins(methods, port):
             ((method, won),) = [(method, answer) for method, answer in answers if answer[0] == 200]
             status, read, tag = one("GET", url)
             assert (status, read, tag) == won if method == "PUT" else status == 404
-
-
-def workers(pid):
-    """The processes that a process has started."""
-    with open(f"/proc/{pid}/task/{pid}/children") as children:
-        return [int(child) for child in children.read().split()]
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="finds the workers in /proc")

@@ -10,8 +10,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from conftest import ADMIN
-from test_writing import Wire, workers
+from conftest import ADMIN, workers
+from test_writing import Wire
 
 from contacts.model import COLUMNS, columns
 

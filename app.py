@@ -1,9 +1,10 @@
 """The application: what there is, in the order in which a request meets it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import Flask
+from flask import Flask, Request
+from flask.sessions import NullSession, SessionInterface
 from flask_smorest import Api
 from werkzeug.exceptions import HTTPException
 
@@ -24,6 +25,26 @@ from contacts import (
 from contacts.schemas import ErrorSchema
 
 
+class NoSessions(SessionInterface):
+    """There is nothing to remember of a client."""
+
+    none = NullSession()
+
+    def open_session(self, app: Flask, request: Request) -> NullSession:
+        """Return a session that cannot be written."""
+        return self.none
+
+
+class Service(Flask):
+    """Flask without what no view here has: sessions, and coroutines, which it looks for four times a request."""
+
+    session_interface = NoSessions()
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function as it is."""
+        return func
+
+
 class ContactsApi(Api):
     """flask-smorest with the errors of Genesys Web Services."""
 
@@ -41,7 +62,7 @@ def create_app(config: Mapping[str, Any] | None = None, make: bool = True) -> Fl
 
     Raise settings.SettingsError, in one line, when a setting or the database does not let it start.
     """
-    app = Flask("contacts", static_folder=None)
+    app = Service("contacts", static_folder=None)
     app.config.update(
         API_TITLE="Contacts",
         API_VERSION="1.0",

@@ -39,7 +39,8 @@ def check(contacts: str, header: str, trusted: Peers) -> None:
     Raise ApiError 401 without a believable role, 403 when the role is not enough.
     """
     # The rule that the router found decides; paths have more spellings (//contacts) than one would think of.
-    path = request.path if request.url_rule is None else request.url_rule.rule
+    rule = request.url_rule
+    path = request.path if rule is None else rule.rule
     if not path.startswith(contacts) or path[len(contacts) : len(contacts) + 1] not in {"", "/", "&"}:
         return
     # environ: a look-up in request.headers takes thirty times as long.

@@ -237,6 +237,7 @@ class Parameters(Strict):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.by_key = {field.data_key or name: (name, field) for name, field in self.fields.items()}
+        self.required = [(key, name, field) for key, (name, field) in self.by_key.items() if field.required]
 
     def read(self, given: MultiDict[str, str]) -> Any:
         """Return what the parameters mean; raise ApiError 422 for those that are wrong.
@@ -255,8 +256,8 @@ class Parameters(Strict):
                 data[str(name)] = field.deserialize(texts, key, given)
             except ValidationError as error:
                 errors[key] = list(error.messages)
-        for key, (name, field) in self.by_key.items():
-            if field.required and name not in data and key not in errors:
+        for key, name, field in self.required:
+            if name not in data and key not in errors:
                 errors[key] = [field.error_messages["required"]]
         if errors := errors or self.check(data):
             raise invalid(errors)

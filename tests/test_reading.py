@@ -928,6 +928,7 @@ class TestTags(Readers):
             assert response.headers["ETag"] == tag
             assert response.headers["Cache-Control"] == "private, no-cache"
             assert response.data == (b"" if status == 304 else first.data)
+            assert response.headers.get("Content-Type") == (None if status == 304 else "application/json")
 
     def test_an_error_stays_one(self, agent):
         anything = {"If-None-Match": "*"}

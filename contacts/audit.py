@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import request
 
+from contacts import logs
 from contacts.model import ATTRIBUTES
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ def wrote(action: str, contact_id: str, old: Mapping[str, Any], new: Mapping[str
     if log.isEnabledFor(logging.DEBUG):
         fields |= {"old": {name: old.get(name) for name in names}, "new": {name: new.get(name) for name in names}}
     fields |= {**who(environ), "role": environ["contacts.role"], "id": environ["contacts.request_id"]}
-    log.info("audit", extra={"fields": fields})
+    logs.event(log, "audit", fields)
 
 
 def who(environ: Mapping[str, Any]) -> dict[str, str]:

@@ -17,11 +17,12 @@ wsgi_app = "wsgi:app"
 # A bad setting stops the start at once, with one line, instead of every worker in turn.
 preload_app = True
 
-# gthread, with time limits for slow clients.
+# gthread, with threads that take turns, and time limits for slow clients.
 worker_class = "contacts.worker.Worker"
 # One for each core that this process may use: Python computes on one at a time. Two at least, so that one answers
 # while another starts anew; eight at most, as all of them wait for one writer.
 workers = max(2, min(len(os.sched_getaffinity(0)), 8))
+# They take turns: more than one is at work only while a request takes long.
 threads = 4
 
 # Seconds. Longer than a proxy keeps an idle connection (nginx: 60), so that it is the proxy that closes it: a request

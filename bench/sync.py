@@ -7,24 +7,19 @@ import argparse
 import csv
 import os
 import platform
-import random
-import re
 import subprocess
 import sys
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 
 from app import create_app
+from bench.people import contacts
 from contacts.database import own_connection
 from contacts.model import INSERT, columns
 
 ROOT = Path(__file__).parent.parent
-FIRST = (
-    *("Anna", "Bert", "Carla", "Dieter", "Eva", "Franz", "Greta", "Hans", "Ines", "Jürgen", "Karl", "Lena", "Max"),
-    *("Nina", "Otto", "Paula", "Quentin", "Rosa", "Sven", "Tina", "Ulf", "Vera", "Willi", "Xenia", "Yves", "Zoë"),
-)
-SYLLABLES = re.findall("..", "babebibobudadedidodukakekikokumamemimomunaneninonurarerirorusasesisosuschmühobest")
 HEADER = ("userName", "firstName", "lastName", "name", "phoneNumber", "employeeId")
 
 # The goals: how long each may take, as a multiple of the baseline.
@@ -33,14 +28,8 @@ GOALS = {"first sync": 1.2, "nothing changed": 0.25, "1 % changed": 0.3}
 
 def users(count: int) -> list[tuple[str, ...]]:
     """Return made-up Users in the order of HEADER, the same in every run."""
-    chance = random.Random(1)
-    rows = []
-    for number in range(count):
-        first = chance.choice(FIRST)
-        last = "".join(chance.choices(SYLLABLES, k=3)).capitalize()
-        phone = f"+49 30 {chance.randrange(10**7):07}"
-        rows.append((f"{first}.{last}{number}".lower(), first, last, f"{first} {last}", phone, f"E{number:07}"))
-    return rows
+    made = (contact for contact in contacts(2 * count) if contact["type"] == "User")
+    return [tuple(user.get(name, "") for name in HEADER) for user in islice(made, count)]
 
 
 def write(path: Path, rows: list[tuple[str, ...]]) -> None:
@@ -52,7 +41,8 @@ def write(path: Path, rows: list[tuple[str, ...]]) -> None:
 def plain_insert(path: Path, rows: list[tuple[str, ...]]) -> float:
     """Return how many seconds executemany takes to insert the rows, whose columns are there already."""
     create_app({"DATABASE": str(path)})
-    ready = [columns({"type": "User", **dict(zip(HEADER, row, strict=True))}) for row in rows]
+    users = [{name: value for name, value in zip(HEADER, row, strict=True) if value} for row in rows]
+    ready = [columns({"type": "User", **user}) for user in users]
     with own_connection() as connection:
         started = time.perf_counter()
         connection.execute("BEGIN IMMEDIATE")

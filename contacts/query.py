@@ -21,8 +21,11 @@ BLOCK = 1000
 # As many hits of a search are counted, sorted and answered by one statement.
 FEW = 100
 
-# As many rows are walked at most, in the order of the name, to find a page of a search's hits.
-WALK = 4000
+# As many contacts are read in their order without further thought: to skip them, or to see how dense hits are there.
+NEAR = 500
+
+# As many are read at most, in the order of the name, to find a page of a search's hits.
+WALK = 8000
 
 # The largest number that SQLite binds.
 MOST = 2**63 - 1
@@ -94,7 +97,7 @@ def read(query: Query) -> Answer:
         revision, total, contacts = run(few_sql(shape), (*values, limit, offset))
         if total <= FEW:
             return answer(revision, total, contacts)
-    if shape.searched or shape.unordered or limit > BLOCK or offset > WALK:
+    if shape.searched or shape.unordered or limit > BLOCK or offset > NEAR:
         revision, total, contacts = find(shape, values, limit, offset)
     else:
         revision, total, contacts = run(page_sql(shape), (*values, limit, offset))
@@ -113,9 +116,8 @@ def find(shape: Shape, values: list[Any], limit: int, offset: int) -> tuple[int,
     """Return the revision, the total and a page of contacts, by the way that the total suggests; more than BLOCK: None.
 
     A page behind the middle is looked for from the end. Where the filters leave most contacts, walking all in their
-    order is quicker than sorting those. Where a search's hits are dense, walking the contacts in
-    their order meets a page of them at once; where they are rare, finding all and sorting them is as quick. A walk
-    that ends before the page is full was for nothing, but it is a short one.
+    order is quicker than sorting those. Where a search's hits are dense, walking the contacts in their order meets a
+    page of them soon; where they are rare, or far from the first, finding all and sorting them is quicker.
     """
     with transaction(db.connection(), "BEGIN"):
         revision, size, total = run(head_sql(shape), values)
@@ -124,8 +126,13 @@ def find(shape: Shape, values: list[Any], limit: int, offset: int) -> tuple[int,
             return revision, total, None
         source = "search" if shape.searched else "order" if shape.unordered and 2 * total > size else "table"
         backward = not shape.searched and offset > total / 2
-        if shape.searched and shape.sort == "name" and 2 * (offset + wanted) * size < total * min(total, WALK):
-            found, contacts = run(found_sql(shape, "walk"), (*values, wanted, offset))
+        # A contact that is walked over takes longer than four hits that are found.
+        worth = min(total // 4, WALK)
+        if shape.searched and shape.sort == "name" and (offset + wanted) * size < 0.75 * worth * total:
+            found, contacts = run(found_sql(shape, "glance"), (*values, wanted, offset))
+            # An offset hides how dense the first ones are.
+            if found < wanted and (offset or wanted * NEAR < worth * found):
+                found, contacts = run(found_sql(shape, "walk"), (*values, wanted, offset))
             if found == wanted:
                 return revision, total, contacts
         skipped = total - offset - wanted if backward else offset
@@ -346,10 +353,10 @@ def fragments(shape: Shape, only_tests: bool = False) -> Fragments:
 
 
 def source_sql(shape: Shape, source: str) -> str:
-    """Return the FROM and WHERE clauses of the contacts that match, found in one of four ways.
+    """Return the FROM and WHERE clauses of the contacts that match, found in one of five ways.
 
-    table: by the filters' indexes, or all; order: by the sort's index; search: by the search index; walk: among the
-    first in their order.
+    table: by the filters' indexes, or all; order: by the sort's index; search: by the search index; glance and walk:
+    among the first in their order.
     """
     parts = fragments(shape, source == "order")
     if source == "search":
@@ -361,10 +368,11 @@ def source_sql(shape: Shape, source: str) -> str:
             f"WHERE {' AND '.join([parts.match, *parts.filters, *undecided])}"
         )
     conditions = [*parts.filters, *parts.tests]
-    if source == "walk":
+    if source in {"glance", "walk"}:
+        length = NEAR if source == "glance" else WALK
         filters = f"WHERE {' AND '.join(parts.filters)}" if parts.filters else ""
         comparison, beyond, direction = (">=", "''", "DESC") if shape.descending else ("<=", "x'ff'", "ASC")
-        last = f"SELECT name_key FROM contact {filters} ORDER BY name_key {direction} LIMIT 1 OFFSET {WALK}"
+        last = f"SELECT name_key FROM contact {filters} ORDER BY name_key {direction} LIMIT 1 OFFSET {length}"
         conditions.append(f"name_key {comparison} coalesce(({last}), {beyond})")
     return "FROM contact" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
 

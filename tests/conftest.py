@@ -256,6 +256,14 @@ def listens(process, port):
     return False
 
 
+def wait_for(condition):
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
 def workers(pid):
     """Return the processes that a process has started."""
     with open(f"/proc/{pid}/task/{pid}/children") as children:

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import AGENT, Client, Service
+from conftest import AGENT, Client, Service, wait_for
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import create_app
@@ -187,21 +187,14 @@ def answered(service, url="/contacts"):
     )
 
 
-def until(condition):
-    """Wait for what takes a moment: a request is counted when its answer is out."""
-    deadline = time.monotonic() + 30
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert condition()
-
-
-def workers(service):
+def booted(service):
+    """Return all workers that were ever started."""
     return [int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", service.output())]
 
 
 def folders(service):
     """Return the folders in which the workers that live count."""
-    alive = [pid for pid in workers(service) if os.path.exists(f"/proc/{pid}")]
+    alive = [pid for pid in booted(service) if os.path.exists(f"/proc/{pid}")]
     maps = "".join(Path(f"/proc/{pid}/maps").read_text() for pid in alive)
     return {os.path.dirname(name) for name in re.findall(r"/\S*contacts-metrics-\S*", maps)}
 
@@ -209,19 +202,19 @@ def folders(service):
 def test_workers_count_together_and_a_dead_one_is_not_forgotten(path):
     service = Service(path, "--workers", "3")
     try:
-        until(lambda: len(workers(service)) == 3)
+        wait_for(lambda: len(booted(service)) == 3)
         for _ in range(60):
             assert ask(service, "/contacts")[0] == 200
-        until(lambda: answered(service) == 60)
+        wait_for(lambda: answered(service) == 60)
         # Each in turn, in the worst way.
-        for pid in workers(service):
-            before = len(workers(service))
+        for pid in booted(service):
+            before = len(booted(service))
             os.kill(pid, signal.SIGKILL)
-            until(lambda: len(workers(service)) == before + 1)  # noqa: B023
+            wait_for(lambda: len(booted(service)) == before + 1)  # noqa: B023
         assert answered(service) == 60
         for _ in range(60):
             ask(service, "/contacts")
-        until(lambda: answered(service) == 120)
+        wait_for(lambda: answered(service) == 120)
         # Two files for each worker that lives: the dead ones' do not pile up.
         (folder,) = folders(service)
         assert len(os.listdir(folder)) <= 6
@@ -233,9 +226,9 @@ def test_restart_counts_from_nothing_and_leaves_nothing(path):
     for _ in range(2):
         service = Service(path, "--workers", "2")
         try:
-            until(lambda: len(workers(service)) == 2)  # noqa: B023
+            wait_for(lambda: len(booted(service)) == 2)  # noqa: B023
             ask(service, "/contacts")
-            until(lambda: answered(service) == 1)  # noqa: B023
+            wait_for(lambda: answered(service) == 1)  # noqa: B023
             (folder,) = folders(service)
             assert os.path.isdir(folder)
         finally:
@@ -248,11 +241,11 @@ def test_killed_service_leaves_its_folder_to_the_next_start(path):
     killed = Service(path)
     try:
         for service in (lives, killed):
-            until(lambda: len(workers(service)) == 2)  # noqa: B023
+            wait_for(lambda: len(booted(service)) == 2)  # noqa: B023
             ask(service, "/contacts")
-            until(lambda: answered(service) == 1)  # noqa: B023
+            wait_for(lambda: answered(service) == 1)  # noqa: B023
         (used,), (left,) = folders(lives), folders(killed)
-        for pid in (killed.process.pid, *workers(killed)):
+        for pid in (killed.process.pid, *booted(killed)):
             os.kill(pid, signal.SIGKILL)
         killed.stop()
         for folder in (used, left):
@@ -262,7 +255,7 @@ def test_killed_service_leaves_its_folder_to_the_next_start(path):
         starts.stop()
         assert (os.path.exists(used), os.path.exists(left)) == (True, False)
         ask(lives, "/contacts")
-        until(lambda: answered(lives) == 2)
+        wait_for(lambda: answered(lives) == 2)
     finally:
         lives.stop()
 
@@ -273,7 +266,7 @@ def test_recycled_workers_lose_no_request_and_no_count(path):
         for number in range(150):
             status, body = ask(service, "/contacts")
             assert (number, status, body) == (number, 200, '{"statusCode":0,"totalCount":0,"contacts":[]}')
-        until(lambda: answered(service) == 150)
-        assert len(workers(service)) > 3
+        wait_for(lambda: answered(service) == 150)
+        assert len(booted(service)) > 3
     finally:
         service.stop()

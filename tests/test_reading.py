@@ -1161,10 +1161,13 @@ class TestLongListAndWrites:
 def short_walk(monkeypatch):
     """Walk, and page without looking at the total first, over fewer contacts than a test adds."""
 
+    statements = query_language.few_sql, query_language.found_sql, query_language.rows_sql
+
     def clear():
-        for cached in (query_language.few_sql, query_language.found_sql, query_language.rows_sql):
+        for cached in statements:
             cached.cache_clear()
 
+    monkeypatch.setattr(query_language, "NEAR", 5)
     monkeypatch.setattr(query_language, "WALK", 20)
     monkeypatch.setattr(query_language, "FEW", 10)
     clear()
@@ -1185,6 +1188,34 @@ def test_hits_are_found_wherever_they_cluster(order, searched, app, agent):
     expected = sorted((f"Zoe {number:03}" for number in range(100)), reverse=order == "Descending")
     for offset in (0, 5, 98):
         assert agent.names(**searched, order=order, limit=3, offset=offset) == expected[offset : offset + 3]
+
+
+@pytest.mark.usefixtures("short_walk")
+@pytest.mark.parametrize(
+    ("name", "sources"),
+    [
+        ("Anna Zoe {0:03}", ["glance"]),
+        ("Anna {0:03} {1}", ["glance", "walk"]),
+        ("{1} Anna {0:03}", ["glance", "search"]),
+    ],
+    ids=["dense", "spread", "far from the first"],
+)
+@pytest.mark.parametrize("params", [{"q": "zoe"}, {"q": "zoe", "type": "Custom"}])
+def test_hits_are_met_on_a_walk_where_they_are_dense(name, sources, params, app, agent, monkeypatch):
+    asked = []
+
+    def found_sql(shape, source, *backward, made=query_language.found_sql):
+        asked.append(source)
+        return made(shape, source, *backward)
+
+    monkeypatch.setattr(query_language, "found_sql", found_sql)
+    names = [name.format(number, "Ben" if number % 3 else "Zoe") for number in range(300)]
+    fill(*map(custom, names))
+    hits = sorted(each for each in names if "Zoe" in each)
+    answer = agent.get("/contacts", query_string={**params, "limit": 4}).json
+    assert [contact["name"] for contact in answer["contacts"]] == hits[:4]
+    assert answer["totalCount"] == len(hits)
+    assert asked == sources
 
 
 @pytest.mark.usefixtures("short_walk")
@@ -1238,7 +1269,7 @@ def test_the_text_of_a_statement_depends_on_the_shape_alone(params, others):
 
     def statements(given):
         shape, values = query_language.plan(ListQuery().read(MultiDict(given)))
-        sources = ("search", "walk", "table") if shape.tests else ("table",)
+        sources = ("search", "glance", "walk", "table") if shape.tests else ("table",)
         made = [query_language.page_sql(shape), query_language.head_sql(shape)]
         made += [query_language.few_sql(shape)] if shape.searched else []
         made += [query_language.found_sql(shape, source, back) for source in sources for back in (False, True)]

@@ -7,8 +7,8 @@ import sys
 from contextlib import closing
 
 import pytest
-from conftest import ROOT, Service
-from torture import WRITERS, ask, check_kept, check_sound, check_unavailable, kill, wait_for, write_all, writing
+from conftest import ROOT, Service, wait_for
+from torture import WRITERS, ask, check_kept, check_sound, check_unavailable, kill, write_all, writing
 
 pytestmark = pytest.mark.slow
 

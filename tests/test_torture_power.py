@@ -14,9 +14,9 @@ from collections import Counter
 from contextlib import closing
 
 import pytest
-from conftest import Service
+from conftest import Service, wait_for
 from flask import Flask
-from torture import WRITERS, check_sound, wait_for, writing
+from torture import WRITERS, check_sound, writing
 
 from contacts import database
 

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from conftest import ROOT, Service, workers
-from torture import WRITERS, ask, check_kept, check_unavailable, kill, read_contacts, wait_for, write_all, writing
+from conftest import ROOT, Service, wait_for, workers
+from torture import WRITERS, ask, check_kept, check_unavailable, kill, read_contacts, write_all, writing
 
 pytestmark = pytest.mark.slow
 

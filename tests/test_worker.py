@@ -12,8 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Service, workers
-from torture import wait_for
+from conftest import ROOT, Service, wait_for, workers
 
 from contacts.worker import Turns
 

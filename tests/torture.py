@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -139,14 +138,6 @@ def check_sound(sql):
     ]
     for contact, *kept in sql(f"SELECT json, {', '.join(COLUMNS)} FROM contact"):
         assert columns(json.loads(contact)) == tuple(kept)
-
-
-def wait_for(condition):
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def kill(service):

@@ -1,10 +1,9 @@
 """The application: what there is, in the order in which a request meets it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from flask import Flask, Request
-from flask.sessions import NullSession, SessionInterface
+from flask import Flask
 from flask_smorest import Api
 from werkzeug.exceptions import HTTPException
 
@@ -23,26 +22,7 @@ from contacts import (
     views,
 )
 from contacts.schemas import ErrorSchema
-
-
-class NoSessions(SessionInterface):
-    """There is nothing to remember of a client."""
-
-    none = NullSession()
-
-    def open_session(self, app: Flask, request: Request) -> NullSession:
-        """Return a session that cannot be written."""
-        return self.none
-
-
-class Service(Flask):
-    """Flask without what no view here has: sessions, and coroutines, which it looks for four times a request."""
-
-    session_interface = NoSessions()
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function as it is."""
-        return func
+from contacts.service import Service
 
 
 class ContactsApi(Api):

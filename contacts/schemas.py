@@ -5,12 +5,12 @@ import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl
 
 from flask import Request, request
 from flask_smorest import Blueprint
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
 from webargs.flaskparser import FlaskParser
-from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from contacts.errors import LONGEST_BODY, MEANINGS, ApiError, Reason, StatusCode, invalid
@@ -115,10 +115,11 @@ def refuse(constant: str) -> NoReturn:
 class Parameter(fields.String):
     """A query parameter that is given once and is not blank."""
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        if len(value) > 1:
+    def parse(self, texts: list[str]) -> Any:
+        """Return what the texts that were given say; raise ValidationError when they cannot be."""
+        if len(texts) > 1:
             raise ValidationError([Reason(StatusCode.INVALID, "Give it once.")])
-        return self.read(one_line(value[0]))
+        return self.read(one_line(texts[0]))
 
     def read(self, text: str) -> Any:
         """Return what the text says; raise ValidationError when it cannot be."""
@@ -164,8 +165,9 @@ class Values(fields.List):
         super().__init__(fields.String(metadata=item or {"pattern": LINE}), **kwargs)
         self.metadata = {**self.metadata, "minItems": 1}
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        return self.read([one_line(text) for text in value])
+    def parse(self, texts: list[str]) -> Any:
+        """Return what the texts that were given say; raise ValidationError when they cannot be."""
+        return self.read([one_line(text) for text in texts])
 
     def read(self, texts: list[str]) -> list[str]:
         """Return the values; raise ValidationError when they cannot be."""
@@ -192,6 +194,33 @@ class Listed(Values):
                         [Reason(StatusCode.INVALID, f"{part} is none of: {', '.join(self.choices)}.")]
                     )
         return parts
+
+
+class Words(Parameter):
+    """What is searched for, with blanks between."""
+
+    def read(self, text: str) -> list[str]:
+        """Return the words, each once; one of accents alone says nothing."""
+        return terms([word for word in dict.fromkeys(text.split()) if plain(word)])
+
+
+class Patterns(Listed):
+    """What is searched for, with commas between."""
+
+    def read(self, texts: list[str]) -> list[str]:
+        """Return the parts."""
+        return terms(super().read(texts))
+
+
+def terms(found: list[str]) -> list[str]:
+    """Return what to search for; raise ValidationError when it is nothing, or too much."""
+    if not found:
+        raise ValidationError([Reason(StatusCode.RANGE, "Must not be blank.")])
+    if max(map(len, found)) > LONGEST_TERM:
+        raise ValidationError([Reason(StatusCode.RANGE, f"Give words of {LONGEST_TERM} characters at most.")])
+    if len(found) > MOST_TERMS:
+        raise ValidationError([Reason(StatusCode.RANGE, f"Give {MOST_TERMS} words at most.")])
+    return found
 
 
 class Fields(Listed):
@@ -236,24 +265,30 @@ class Parameters(Strict):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.by_key = {field.data_key or name: (name, field) for name, field in self.fields.items()}
+        self.by_key: dict[str, tuple[str, Any]] = {
+            field.data_key or name: (name, field) for name, field in self.fields.items()
+        }
         self.required = [(key, name, field) for key, (name, field) in self.by_key.items() if field.required]
 
-    def read(self, given: MultiDict[str, str]) -> Any:
-        """Return what the parameters mean; raise ApiError 422 for those that are wrong.
+    def read(self, query: str) -> Any:
+        """Return what the part of an address behind its ? means; raise ApiError 422 for parameters that are wrong.
 
         As load() does, but looking at the parameters that are given and not at all that there are: a request
         gives few of many.
         """
+        given: dict[str, list[str]] = {}
+        # errors: what is no UTF-8 stays as it was written.
+        for key, text in parse_qsl(query, keep_blank_values=True, errors="werkzeug.url_quote"):
+            given.setdefault(key, []).append(text)
         data: dict[str, Any] = {}
         errors: dict[str, list[Any]] = {}
-        for key, texts in given.lists():
-            name, field = self.by_key.get(key, (None, None))
+        for key, texts in given.items():
+            name, field = self.by_key.get(key, ("", None))
             if field is None:
                 errors[key] = [self.error_messages["unknown"]]
                 continue
             try:
-                data[str(name)] = field.deserialize(texts, key, given)
+                data[name] = field.parse(texts)
             except ValidationError as error:
                 errors[key] = list(error.messages)
         for key, name, field in self.required:
@@ -300,7 +335,7 @@ class ListQuery(Parameters):
         (FILTER_NAME,),
         metadata={"description": "Search by filterParameters; goes with it.", "example": FILTER_NAME},
     )
-    filterParameters = Listed(
+    filterParameters = Patterns(
         metadata={
             "description": "Arguments with commas between. For each, a whole name (name, userName, firstName, "
             "lastName) or the phone number must match; `*` stands for any characters, also none.",
@@ -308,7 +343,7 @@ class ListQuery(Parameters):
             "maxItems": MOST_TERMS,
         }
     )
-    q = Parameter(
+    q = Words(
         metadata={
             "description": "Search as you type: each word occurs in a name or the phone number, ignoring case and "
             "accents. A word of one or two characters matches where a word or number starts.",
@@ -342,20 +377,13 @@ class ListQuery(Parameters):
         for one, other in (("filterName", "filterParameters"), ("filterParameters", "filterName")):
             if one in data and other not in data:
                 return {other: [Reason(StatusCode.MISSING, f"Goes with {one}.")]}
-        for name, terms in (("q", words(data.get("q", ""))), ("filterParameters", data.get("filterParameters", []))):
-            if name in data and not terms:
-                return {name: [Reason(StatusCode.RANGE, "Must not be blank.")]}
-            if any(len(term) > LONGEST_TERM for term in terms):
-                return {name: [Reason(StatusCode.RANGE, f"Give words of {LONGEST_TERM} characters at most.")]}
-            if len(terms) > MOST_TERMS:
-                return {name: [Reason(StatusCode.RANGE, f"Give {MOST_TERMS} words at most.")]}
         return {}
 
     def meaning(self, data: dict[str, Any]) -> Query:
         """Return the Query that the parameters spell."""
         return Query(
             filters={name: data[name] for name in data if name in ATTRIBUTES},
-            words=words(data.get("q", "")),
+            words=data.get("q", []),
             patterns=data.get("filterParameters", []),
             sort=data.get("sortBy", "name"),
             descending=data.get("order") == "Descending",
@@ -363,11 +391,6 @@ class ListQuery(Parameters):
             limit=data.get("limit"),
             fields=data.get("chosen"),
         )
-
-
-def words(text: str) -> list[str]:
-    """Return the words of q, each once; one of accents alone says nothing."""
-    return [word for word in dict.fromkeys(text.split()) if plain(word)]
 
 
 class OneQuery(Parameters):
@@ -584,8 +607,7 @@ class LeanBlueprint(Blueprint):
         def lean(view: Any) -> Any:
             @wraps(view)
             def wrapper(*args: Any, **path: str) -> Any:
-                given = request.args if request.environ.get("QUERY_STRING") else NOTHING
-                return view(*args, schema.read(given), **path)
+                return view(*args, schema.read(request.environ["QUERY_STRING"]), **path)
 
             wrapper._apidoc = decorate(view)._apidoc  # type: ignore[attr-defined]
             return wrapper
@@ -601,6 +623,3 @@ class LeanBlueprint(Blueprint):
             return view
 
         return lean
-
-
-NOTHING: MultiDict[str, str] = MultiDict()

@@ -61,9 +61,11 @@ class Database(peewee.SqliteDatabase):
                 return super().execute_sql(sql, params)
             except peewee.OperationalError as error:
                 now = time.monotonic()
-                deadline = deadline or now + BUSY_TIMEOUT
-                if result_code(error) != sqlite3.SQLITE_BUSY or now > deadline:
+                if result_code(error) != sqlite3.SQLITE_BUSY or (deadline and now > deadline):
                     raise
+                if not deadline:
+                    deadline = now + BUSY_TIMEOUT
+                    before_waiting()
             time.sleep(PAUSE)
 
     def begin(self, lock_type: str | None = None) -> None:
@@ -72,6 +74,11 @@ class Database(peewee.SqliteDatabase):
         IMMEDIATE: a read that turns into a write fails at once when another write came between.
         """
         self.execute_sql("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Put the transaction on the disk."""
+        before_waiting()
+        super().commit()
 
     def rollback(self) -> None:
         """Undo the transaction, unless SQLite has done so by itself, as it does when the disk is full."""
@@ -89,6 +96,10 @@ _writer = threading.Lock()
 _abandoned: list[sqlite3.Connection] = []
 
 
+def before_waiting() -> None:
+    """Do nothing, before a thread waits for the disk or another writer; a server may put something else here."""
+
+
 class Busy(sqlite3.OperationalError):
     """The threads of this process kept each other waiting for too long."""
 
@@ -101,8 +112,10 @@ def write() -> Iterator[None]:
 
     Raise Busy, or peewee.OperationalError, when other writers do not make room in time.
     """
-    if not _writer.acquire(timeout=BUSY_TIMEOUT):
-        raise Busy("database is locked by other threads")
+    if not _writer.acquire(blocking=False):
+        before_waiting()
+        if not _writer.acquire(timeout=BUSY_TIMEOUT):
+            raise Busy("database is locked by other threads")
     try:
         with db.atomic():
             yield

@@ -7,12 +7,13 @@ however long that takes, and the loop that serves all connections waits for each
 
 import errno
 import json
+import math
 import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
@@ -21,10 +22,11 @@ from typing import Any
 
 from gunicorn.http import errors
 from gunicorn.http.body import ChunkedReader
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 from werkzeug.exceptions import RequestTimeout
 from werkzeug.http import HTTP_STATUS_CODES
 
+from contacts import database
 from contacts.errors import LONGEST_BODY, MESSAGES, StatusCode
 
 # A request must be here within this time after its first bytes, in seconds.
@@ -92,27 +94,26 @@ class Client(socket.socket):
                 self.settimeout(None)
 
 
-class Turns(Executor):
+class Turns:
     """Threads that take turns: one does all that there is to do, while each task is a quick one.
 
     With four clients, it answers half as many requests again as threads that all work at once.
     """
 
     def __init__(self, threads: int) -> None:
-        self.tasks: deque[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
+        self.tasks: deque[Callable[[], object]] = deque()
         self.lock = threading.Lock()
         self.turns: SimpleQueue[int] = SimpleQueue()
         self.turn = 0  # the last one: whoever has another one was overtaken
-        self.began: float | None = None  # when the thread whose turn it is began its task; None: nobody has the turn
+        self.holder = 0  # the thread that took the last task of this turn
+        self.began: float | None = None  # when that was; None: nobody has the turn
         self.idle = threads
         for _ in range(threads):
             threading.Thread(target=self.work, daemon=True).start()
 
-    def submit(self, function: Callable[..., Any], /, *args: Any, **_: Any) -> Future[Any]:
-        """Add a task, for the next go_on()."""
-        future: Future[Any] = Future()
-        self.tasks.append((future, function, args))
-        return future
+    def add(self, task: Callable[[], object]) -> None:
+        """Add a task, for the next go_on(). It must not raise anything."""
+        self.tasks.append(task)
 
     def go_on(self) -> None:
         """Give the turn to another thread when the one that has it takes too long, or none has it."""
@@ -124,27 +125,33 @@ class Turns(Executor):
                 self.began = now
                 self.turns.put(self.turn)
 
+    def pass_on(self) -> None:
+        """Let another thread go on from now on, as the one that calls is going to wait."""
+        if threading.get_ident() == self.holder:
+            self.began = -math.inf
+            self.go_on()
+
     def work(self) -> None:
         """Do tasks, in a thread, whenever it has the turn."""
         while True:
             turn = self.turns.get()
             while task := self.take(turn):
-                future, function, args = task
-                try:
-                    future.set_result(function(*args))
-                except BaseException as error:  # whoever asks for the result is to know
-                    future.set_exception(error)
+                task()
 
-    def take(self, turn: int) -> tuple[Future[Any], Callable[..., Any], tuple[Any, ...]] | None:
+    def take(self, turn: int) -> Callable[[], object] | None:
         """Return the next task of a turn; None when it is over."""
         with self.lock:
             if turn == self.turn and self.tasks:
+                self.holder = threading.get_ident()
                 self.began = time.monotonic()
                 return self.tasks.popleft()
             if turn == self.turn:
                 self.began = None
             self.idle += 1
             return None
+
+    def shutdown(self, wait: bool = True) -> None:
+        """Do nothing: the threads end with the process."""
 
 
 class Worker(ThreadWorker):
@@ -154,8 +161,10 @@ class Worker(ThreadWorker):
     tpool: Turns
 
     def get_thread_pool(self) -> Turns:
-        """Return the threads."""
-        return Turns(self.cfg.threads)
+        """Return the threads; who waits for the disk or another writer lets others go on."""
+        threads = Turns(self.cfg.threads)
+        database.before_waiting = threads.pass_on
+        return threads
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Take what clients send to the threads."""
@@ -222,12 +231,48 @@ class Worker(ThreadWorker):
         conn.sock.deadline = None
         return keep
 
+    def enqueue_req(self, conn: TConn) -> None:
+        """Let a thread answer the request on a connection."""
+        self.tpool.add(partial(self.serve, conn))
+
+    def serve(self, connection: TConn) -> None:
+        """Answer a request, in a thread, and wait for the next one on its connection.
+
+        gunicorn sends word to the loop for that, which costs a fifth of a small request: Python would have to turn to
+        the loop's thread and back.
+        """
+        keep = False
+        try:
+            keep = self.handle(connection)
+            if keep and self.alive and not connection.parser.unreader.buf.getvalue():
+                self.keep(connection)
+                return
+        except BaseException:  # even SystemExit is not to end the thread
+            self.log.exception("A request failed")
+        done: Future[bool] = Future()
+        done.set_result(keep)
+        self.method_queue.defer(self.finish_request, connection, done)
+
+    def keep(self, connection: TConn) -> None:
+        """Wait without a thread for the next request on a connection."""
+        connection.sock.setblocking(False)
+        connection.set_timeout()
+        self.keepalived_conns.append(connection)
+        self.poller.register(connection.sock, EVENT_READ, partial(self.on_client_socket_readable, connection))
+        if not self.alive:  # since a moment ago: the loop may have looked at those that it keeps already
+            self.method_queue.defer(self._cap_keepalive, time.monotonic() + STOP_KEEPALIVE_LINGER)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Close the connections that are kept by a deadline; threads may add to them meanwhile."""
+        for connection in tuple(self.keepalived_conns):
+            connection.timeout = min(connection.timeout, deadline)
+
     def finish_request(self, conn: TConn, fs: Any) -> None:
         """Keep the connection for the next request, or let the client close it first.
 
         Closing it here at once could take the answer from a client that is still sending: RFC 9112, 9.6.
         """
-        if fs.cancelled() or fs.exception() or fs.result():
+        if fs.result():
             super().finish_request(conn, fs)
             return
         try:

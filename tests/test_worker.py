@@ -5,9 +5,11 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import threading
 import time
-from contextlib import ExitStack, suppress
+from concurrent.futures import Future
+from contextlib import ExitStack, closing, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -184,6 +186,13 @@ def turns():
     loops.join()
 
 
+def submit(turns, function, *args):
+    """Give the threads a task; return the future of what it returns."""
+    future = Future()
+    turns.add(lambda: future.set_result(function(*args)))
+    return future
+
+
 def test_threads_take_turns(turns):
     """They would work at once, 20 tasks of a millisecond each."""
     spans = []
@@ -193,7 +202,7 @@ def test_threads_take_turns(turns):
         time.sleep(0.001)
         spans.append((began, time.monotonic(), threading.get_ident()))
 
-    for future in [turns.submit(task) for _ in range(20)]:
+    for future in [submit(turns, task) for _ in range(20)]:
         future.result(20)
     overlaps = sum(begins < ends for (_, ends, _), (begins, _, _) in pairwise(sorted(spans)))
     # A machine that stops for a moment passes for a task that takes long.
@@ -204,16 +213,16 @@ def test_threads_take_turns(turns):
 def test_who_takes_long_is_overtaken_and_comes_back(turns):
     for _ in range(5):  # more often than there are threads
         gate = threading.Event()
-        slow = [turns.submit(gate.wait, 20) for _ in range(2)]
-        assert turns.submit(lambda: "quick").result(20) == "quick"
+        slow = [submit(turns, gate.wait, 20) for _ in range(2)]
+        assert submit(turns, lambda: "quick").result(20) == "quick"
         gate.set()
         assert all(future.result(20) for future in slow)
 
 
 def test_who_waits_for_the_last_thread_gets_it(turns):
     gate = threading.Event()
-    slow = [turns.submit(gate.wait, 20) for _ in range(3)]
-    waiting = turns.submit(lambda: "late")
+    slow = [submit(turns, gate.wait, 20) for _ in range(3)]
+    waiting = submit(turns, lambda: "late")
     with pytest.raises(TimeoutError):
         waiting.result(0.2)
     gate.set()
@@ -221,10 +230,82 @@ def test_who_waits_for_the_last_thread_gets_it(turns):
     assert all(future.result(20) for future in slow)
 
 
-def test_a_task_that_fails_takes_no_thread_along(turns):
-    for _ in range(10):
-        with pytest.raises(ZeroDivisionError):
-            turns.submit(lambda: 1 / 0).result(20)
+def test_who_is_going_to_wait_lets_others_go_on(turns, monkeypatch):
+    monkeypatch.setattr("contacts.worker.PATIENCE", 1000)
+    gate = threading.Event()
+
+    def wait():
+        turns.pass_on()
+        return gate.wait(20)
+
+    waiting = [submit(turns, wait) for _ in range(2)]
+    assert submit(turns, lambda: "next").result(20) == "next"
+    gate.set()
+    assert all(future.result(20) for future in waiting)
+    # Whoever has not got the turn cannot pass it on.
+    gate.clear()
+    began = threading.Event()
+    slow = submit(turns, lambda: began.set() or gate.wait(20))
+    assert began.wait(20)
+    turns.pass_on()
+    late = submit(turns, lambda: "late")
+    with pytest.raises(TimeoutError):
+        late.result(0.2)
+    gate.set()
+    assert (slow.result(20), late.result(20)) == (True, "late")
+
+
+# A thread that has the turn keeps it, unless it says that it waits.
+PATIENT = f"""
+from contacts import worker
+exec(open({str(ROOT / "gunicorn.conf.py")!r}).read())
+worker.PATIENCE = 1000
+workers = 1
+"""
+
+
+def test_reads_are_answered_while_writes_wait(tmp_path, path):
+    (tmp_path / "conf.py").write_text(PATIENT)
+    running = Service(path, "--config", str(tmp_path / "conf.py"))
+    with ExitStack() as clients, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        # The first waits for the other program, the second for the first.
+        writes = [clients.enter_context(connect(running)) for _ in range(2)]
+        for write in writes:
+            write.sendall(f'POST /contacts HTTP/1.0\r\n{ADMIN}Content-Length: 15\r\n\r\n{{"name":"Name"}}'.encode())
+            assert served(running)
+        other.execute("ROLLBACK")
+        assert [answer(write)[0] for write in writes] == [201, 201]
+    running.stop()
+
+
+BROKEN = f"""
+{CONFIG}
+import os
+threads = 2
+handle = worker.Worker.handle
+
+def broken(self, connection):
+    if os.path.exists("FLAG"):
+        raise SystemExit
+    return handle(self, connection)
+
+worker.Worker.handle = broken
+"""
+
+
+def test_what_ends_a_request_ends_no_thread(tmp_path, path):
+    flag = tmp_path / "broken"
+    (tmp_path / "conf.py").write_text(BROKEN.replace("FLAG", str(flag)))
+    running = Service(path, "--config", str(tmp_path / "conf.py"))
+    flag.touch()
+    for _ in range(5):
+        with connect(running) as client:
+            client.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(1) == b""
+    flag.unlink()
+    assert served(running)
+    assert running.stop().count("A request failed") >= 5
 
 
 def sockets(pid):

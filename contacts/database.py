@@ -5,10 +5,11 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import peewee
 from flask import Flask
@@ -47,6 +48,20 @@ def result_code(error: Exception) -> int:
     return int(getattr(original, "sqlite_errorcode", 0)) & 0xFF
 
 
+def eagerly(execute: Callable[..., Any], *statement: Any) -> Any:
+    """Return what execute() returns for a statement; raise its error when others take longer than BUSY_TIMEOUT."""
+    deadline = 0.0
+    while True:
+        try:
+            return execute(*statement)
+        except (sqlite3.OperationalError, peewee.OperationalError) as error:
+            now = time.monotonic()
+            deadline = deadline or now + BUSY_TIMEOUT
+            if result_code(error) != sqlite3.SQLITE_BUSY or now > deadline:
+                raise
+        time.sleep(PAUSE)
+
+
 class Database(peewee.SqliteDatabase):
     """SQLite, with statements that wait eagerly for their turn.
 
@@ -55,18 +70,7 @@ class Database(peewee.SqliteDatabase):
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Return the cursor of a statement; raise peewee.OperationalError when others take longer than BUSY_TIMEOUT."""
-        deadline = 0.0
-        while True:
-            try:
-                return super().execute_sql(sql, params)
-            except peewee.OperationalError as error:
-                now = time.monotonic()
-                if result_code(error) != sqlite3.SQLITE_BUSY or (deadline and now > deadline):
-                    raise
-                if not deadline:
-                    deadline = now + BUSY_TIMEOUT
-                    before_waiting()
-            time.sleep(PAUSE)
+        return eagerly(super().execute_sql, sql, params)
 
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction that writes.
@@ -75,22 +79,19 @@ class Database(peewee.SqliteDatabase):
         """
         self.execute_sql("BEGIN IMMEDIATE")
 
-    def commit(self) -> None:
-        """Put the transaction on the disk."""
-        before_waiting()
-        super().commit()
-
     def rollback(self) -> None:
         """Undo the transaction, unless SQLite has done so by itself, as it does when the disk is full."""
         if self.connection().in_transaction:
             super().rollback()
 
+    def close(self) -> Any:
+        """Close the connection of the thread, and that of the writer unless it is at work."""
+        writer.close()
+        return super().close()
+
 
 # cached_statements: room for the statement of every common shape of a query.
 db = Database(None, pragmas=(*PRAGMAS, ("busy_timeout", 0)), cached_statements=512)
-
-# Threads of one process queue here, and need not ask.
-_writer = threading.Lock()
 
 # Connections of the parent process. Closing one here would release what the parent still holds.
 _abandoned: list[sqlite3.Connection] = []
@@ -100,33 +101,125 @@ def before_waiting() -> None:
     """Do nothing, before a thread waits for the disk or another writer; a server may put something else here."""
 
 
+T = TypeVar("T")
+
+
 class Busy(sqlite3.OperationalError):
     """The threads of this process kept each other waiting for too long."""
 
     sqlite_errorcode = sqlite3.SQLITE_BUSY
 
 
-@contextmanager
-def write() -> Iterator[None]:
-    """Run the block as one write transaction: all of it is on disk afterwards, or nothing.
+# Runs a statement with the values that it binds, and returns its cursor.
+Execute = Callable[..., Any]
 
-    Raise Busy, or peewee.OperationalError, when other writers do not make room in time.
+
+class Change(Generic[T]):
+    """A change that a thread wants to be made, and what came of it."""
+
+    result: T
+
+    def __init__(self, function: Callable[[Execute], T]) -> None:
+        self.function = function
+        self.made = False
+        self.error: BaseException | None = None
+
+
+class Writer:
+    """The writer of a process: changes that its threads wait with are one transaction, and wait for the disk once.
+
+    It has a connection of its own, which still knows what it has read: SQLite lets one forget that at each change that
+    another one makes.
     """
-    if not _writer.acquire(blocking=False):
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.changes: deque[Change[Any]] = deque()
+        self.connection: sqlite3.Connection | None = None
+        self.path = ""
+
+    def write(self, function: Callable[[Execute], T]) -> T:
+        """Make a change and return what its function returns."""
+        change = Change(function)
+        self.changes.append(change)
         before_waiting()
-        if not _writer.acquire(timeout=BUSY_TIMEOUT):
+        if not self.lock.acquire(timeout=BUSY_TIMEOUT):
+            self.withdraw(change)
+        try:
+            if not change.made:
+                self.make([self.changes.popleft() for _ in range(len(self.changes))])
+        finally:
+            self.lock.release()
+        if change.error is not None:
+            raise change.error
+        return change.result
+
+    def withdraw(self, change: Change[Any]) -> None:
+        """Raise Busy, unless the change is being made: then wait for that."""
+        try:
+            self.changes.remove(change)
+        except ValueError:
+            self.lock.acquire()
+        else:
             raise Busy("database is locked by other threads")
-    try:
-        with db.atomic():
-            yield
-    finally:
-        _writer.release()
+
+    def make(self, changes: list[Change[Any]]) -> None:
+        """Make changes together; when one of them fails, each alone, so that it fails alone."""
+        try:
+            connection = self.opened()
+            with transaction(connection, "BEGIN IMMEDIATE", eager=True):
+                results = [change.function(connection.execute) for change in changes]
+        except BaseException as error:
+            if len(changes) > 1 and not isinstance(error, sqlite3.Error):
+                for change in changes:
+                    self.make([change])
+                return
+            for change in changes:
+                change.made, change.error = True, error
+        else:
+            for change, result in zip(changes, results, strict=True):
+                change.made, change.result = True, result
+
+    def opened(self) -> sqlite3.Connection:
+        """Return the connection."""
+        if self.connection is None or self.path != db.database:
+            if self.connection is not None:
+                self.connection.close()
+            self.path = db.database
+            self.connection = connect((("busy_timeout", 0),))
+        return self.connection
+
+    def close(self) -> None:
+        """Close the connection, unless it is in use."""
+        if self.lock.acquire(blocking=False):
+            try:
+                if self.connection is not None:
+                    self.connection.close()
+                    self.connection = None
+            finally:
+                self.lock.release()
+
+
+writer = Writer()
+
+
+def write(function: Callable[[Execute], T]) -> T:
+    """Make a change in a transaction, and return what the function returns: all of it is on disk then, or nothing.
+
+    Another thread may run the function, and more than once, until a transaction with it succeeds.
+
+    Raise what the function raises; Busy, or sqlite3.OperationalError, when other writers do not make room in time.
+    """
+    return writer.write(function)
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
-    """Run the block as one transaction of this connection."""
-    connection.execute(begin)
+def transaction(connection: sqlite3.Connection, begin: str, eager: bool = False) -> Iterator[None]:
+    """Run the block as one transaction of this connection; eager: wait for others as eagerly() does."""
+    if eager:
+        eagerly(connection.execute, begin)
+    else:
+        connection.execute(begin)
     try:
         yield
         connection.execute("COMMIT")
@@ -142,14 +235,23 @@ def own_connection(more: Iterable[tuple[str, Any]] = ()) -> Iterator[sqlite3.Con
 
     It is told PRAGMAS, and then `more`.
     """
-    # A stream may be closed by another thread than the one that began it.
+    connection = connect(more)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def connect(more: Iterable[tuple[str, Any]]) -> sqlite3.Connection:
+    """Return a new connection that is told PRAGMAS, and then `more`; any thread may use it, one at a time."""
     connection = sqlite3.connect(db.database, isolation_level=None, check_same_thread=False)
     try:
         for pragma, value in (*PRAGMAS, *more):
             connection.execute(f"PRAGMA {pragma} = {value}")
-        yield connection
-    finally:
+    except BaseException:
         connection.close()
+        raise
+    return connection
 
 
 def init_app(app: Flask, make: bool = True) -> None:
@@ -286,11 +388,13 @@ def reason(path: Path, error: Exception) -> str:
 
 def _after_fork() -> None:
     """Leave the parent's connection alone, unused and unclosed, and begin without one."""
-    global _writer  # noqa: PLW0603
+    global writer  # noqa: PLW0603
     if not db.is_closed():
         _abandoned.append(db.connection())
         db.dispose()
-    _writer = threading.Lock()
+    if writer.connection is not None:
+        _abandoned.append(writer.connection)
+    writer = Writer()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl
 from flask import Request, request
 from flask_smorest import Blueprint
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
-from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from contacts.errors import LONGEST_BODY, MEANINGS, ApiError, Reason, StatusCode, invalid
@@ -53,45 +52,46 @@ MOST_TERMS = 32
 LONGEST_TERM = 4000
 
 
-class Parser(FlaskParser):
-    """Reads the body; whatever is wrong with it becomes the one envelope."""
+def load(schema: Schema, req: Request) -> Any:
+    """Return what the body says; an empty body is as {}.
 
-    DEFAULT_UNKNOWN_BY_LOCATION = {"json": RAISE}
+    Raise ApiError 422 when it is not what the schema has, and as read_json() does.
+    """
+    try:
+        return schema.load(read_json(req), unknown=RAISE)
+    except ValidationError as error:
+        messages = error.normalized_messages()
+        raise invalid({"body" if name == "_schema" else name: list(messages[name]) for name in messages}) from None
 
-    def load_json(self, req: Request, schema: Schema) -> Any:
-        """Return the body's JSON; an empty body is as {}.
 
-        Raise ApiError 400 when it is not JSON, UnsupportedMediaType when it does not claim to be,
-        RequestEntityTooLarge when it is too long.
-        """
-        if not req.is_json and (req.content_length or req.headers.get("Transfer-Encoding")):
-            raise UnsupportedMediaType
-        try:
-            body = req.get_data()
-        except HTTPException:
-            raise
-        except Exception:  # gunicorn's, for a chunked body that breaks its own rules
-            raise malformed("it could not be read to its end") from None
-        if len(body) > LONGEST_BODY:
-            raise RequestEntityTooLarge
-        if len(body) < (req.content_length or 0):
-            raise malformed("it is shorter than its Content-Length")
-        if not body:
-            return {}
-        try:
-            return json.loads(body, object_pairs_hook=unique, parse_constant=refuse)
-        except RecursionError:
-            raise malformed("it is nested too deeply") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise malformed(str(error)) from None
-        except ValueError:  # an integer of more digits than Python reads
-            raise malformed("a number has too many digits") from None
+def read_json(req: Request) -> Any:
+    """Return the body's JSON.
 
-    def handle_error(self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any) -> NoReturn:
-        """Raise ApiError 422 with the reasons by attribute or parameter."""
-        # webargs puts the place (json) around marshmallow's reasons by name.
-        (messages,) = error.normalized_messages().values()
-        raise invalid({"body" if name == "_schema" else name: list(messages[name]) for name in messages})
+    Raise ApiError 400 when it is not JSON, UnsupportedMediaType when it does not claim to be,
+    RequestEntityTooLarge when it is too long.
+    """
+    if not req.is_json and (req.content_length or req.headers.get("Transfer-Encoding")):
+        raise UnsupportedMediaType
+    try:
+        body = req.get_data()
+    except HTTPException:
+        raise
+    except Exception:  # gunicorn's, for a chunked body that breaks its own rules
+        raise malformed("it could not be read to its end") from None
+    if len(body) > LONGEST_BODY:
+        raise RequestEntityTooLarge
+    if len(body) < (req.content_length or 0):
+        raise malformed("it is shorter than its Content-Length")
+    if not body:
+        return {}
+    try:
+        return json.loads(body, object_pairs_hook=unique, parse_constant=refuse)
+    except RecursionError:
+        raise malformed("it is nested too deeply") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise malformed(str(error)) from None
+    except ValueError:  # an integer of more digits than Python reads
+        raise malformed("a number has too many digits") from None
 
 
 def malformed(why: str) -> ApiError:
@@ -596,18 +596,16 @@ class LeanBlueprint(Blueprint):
     fifth less time.
     """
 
-    ARGUMENTS_PARSER = Parser()
-
     def arguments(self, schema: Any, *, location: str = "json", **kwargs: Any) -> Callable[..., Any]:
         """Give the view what the body says, or what the parameters in the URL mean."""
         decorate: Callable[..., Any] = super().arguments(schema, location=location, **kwargs)
-        if location != "query":
-            return decorate
 
         def lean(view: Any) -> Any:
             @wraps(view)
             def wrapper(*args: Any, **path: str) -> Any:
-                return view(*args, schema.read(request.environ["QUERY_STRING"]), **path)
+                if location == "query":
+                    return view(*args, schema.read(request.environ["QUERY_STRING"]), **path)
+                return view(*args, load(schema, request), **path)
 
             wrapper._apidoc = decorate(view)._apidoc  # type: ignore[attr-defined]
             return wrapper

@@ -4,7 +4,7 @@ import secrets
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from contacts.database import db, write
+from contacts.database import db
 from contacts.model import Token
 from contacts.text import clean
 
@@ -37,7 +37,7 @@ def create(role: str, label: str) -> str:
     except ValueError as error:
         raise TokenError(f"the label {label!r} cannot be used: {error}") from None
     token = PREFIX + secrets.token_urlsafe(32)
-    with write():
+    with db.atomic():
         if Token.get_or_none(Token.label == label):
             raise TokenError(f"there is a token {label!r} already; revoke it first, or choose another label")
         Token.create(
@@ -54,9 +54,8 @@ def revoke(label: str) -> None:
 
     Raise TokenError when there is none.
     """
-    with write():
-        if not Token.delete().where(Token.label == label.strip()).execute():
-            raise TokenError(f"there is no token {label!r}; `flask token list` shows the labels")
+    if not Token.delete().where(Token.label == label.strip()).execute():
+        raise TokenError(f"there is no token {label!r}; `flask token list` shows the labels")
 
 
 def digest(token: str) -> bytes:

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from werkzeug.exceptions import HTTPException
 
 from app import create_app
-from contacts.database import db, write
+from contacts.database import db
 from contacts.model import INSERT, RETURNING, columns
 
 # The settings of whoever runs the tests are not those of the tests.
@@ -180,7 +180,7 @@ def add(**values):
 
     Takes the API's names: type, name, phoneNumber, userName, firstName, lastName, employeeId.
     """
-    with write():
+    with db.atomic():
         return json.loads(db.execute_sql(f"{INSERT} {RETURNING}", columns(values)).fetchone()[1])
 
 

@@ -444,10 +444,12 @@ def test_writes_are_503_while_another_thread_writes(admin, custom, monkeypatch):
         answers.append(admin.get("/contacts"))
         db.close()
 
-    with write():
+    def hold(_):
         thread = threading.Thread(target=ask)
         thread.start()
         thread.join()
+
+    write(hold)
     *refused, read = answers
     for response in refused:
         check_unavailable(response)
@@ -456,7 +458,7 @@ def test_writes_are_503_while_another_thread_writes(admin, custom, monkeypatch):
 
 
 def test_full_disk_is_503_and_leaves_the_rest_as_it_was(admin, custom, sql):
-    db.execute_sql("PRAGMA max_page_count = 1")
+    write(lambda execute: execute("PRAGMA max_page_count = 1"))
     response, made = None, 0
     while (response := admin.post("/contacts", json={"name": f"{made:03} " + "\U0001f600" * 251})).status_code == 201:
         made += 1
@@ -464,7 +466,7 @@ def test_full_disk_is_503_and_leaves_the_rest_as_it_was(admin, custom, sql):
     check_unavailable(response)
     assert admin.get("/contacts").json["totalCount"] == made + 1
     assert admin.delete(f"/contacts/{custom['id']}").status_code in {200, 503}
-    db.execute_sql("PRAGMA max_page_count = 1000000")
+    write(lambda execute: execute("PRAGMA max_page_count = 1000000"))
     assert admin.post("/contacts", json={"name": "New"}).status_code == 201
     assert sql("PRAGMA integrity_check") == [("ok",)]
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import ATTRIBUTES, NAMES, TYPES, answer, fold, key, plain
 
-from contacts.database import db, write
+from contacts.database import db
 
 pytestmark = pytest.mark.slow
 
@@ -162,7 +162,7 @@ def is_valid(query):
 
 
 def empty():
-    with write():
+    with db.atomic():
         db.execute_sql("DELETE FROM contact")
 
 

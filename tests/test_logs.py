@@ -11,7 +11,7 @@ import pytest
 from conftest import ADMIN, AGENT, ROOT, Client, Service
 
 from app import create_app
-from contacts.database import db, write
+from contacts.database import db
 from contacts.model import INSERT, columns
 
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00"
@@ -164,7 +164,7 @@ def test_streamed_answer_is_logged_at_its_end(agent, admin, lines):
 
 def test_streamed_answer_that_is_cut_says_so(admin, lines):
     rows = [columns({"type": "Custom", "name": f"Contact {number} {'x' * 200}"}) for number in range(2000)]
-    with write():
+    with db.atomic():
         db.connection().executemany(INSERT, rows)
     answer = admin.client.get("/contacts", headers=AGENT, buffered=False)
     next(answer.iter_encoded())

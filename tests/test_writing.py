@@ -7,14 +7,16 @@ import random
 import signal
 import sqlite3
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from unicodedata import normalize
 
 import pytest
-from conftest import ADMIN, AGENT, Service, add, workers
+from conftest import ADMIN, AGENT, Service, add, wait_for, workers
 from test_errors import CASES, send  # noqa: F401  (send is a fixture)
 
-from contacts.database import db
+from contacts import database
+from contacts.model import INSERT, RETURNING, columns
 
 LONGEST = {"name": 255, "phoneNumber": 64}
 
@@ -427,11 +429,94 @@ def test_no_write_comes_between_the_look_and_the_change(method, body, send_to, a
                 attempts.add(str(error))
 
     _, tag = tags(admin, custom)
-    db.connection().set_trace_callback(interfere)
+    database.writer.opened().set_trace_callback(interfere)
     assert send_to(admin, method, custom["id"], headers={"If-Match": tag}, **body).status_code == 200
-    db.connection().set_trace_callback(None)
+    database.writer.opened().set_trace_callback(None)
     other.close()
     assert attempts == {"database is locked"}
+
+
+def together(*changes):
+    """Let a thread each make changes that wait for the same transaction; return the futures, and what SQLite did."""
+    statements = []
+
+    def hold(_):
+        futures = [pool.submit(database.write, change) for change in changes]
+        wait_for(lambda: len(database.writer.changes) == len(changes))
+        database.writer.opened().set_trace_callback(statements.append)
+        return futures
+
+    with ThreadPoolExecutor(len(changes)) as pool:
+        futures = database.write(hold)
+        wait(futures, 20)
+    database.writer.opened().set_trace_callback(None)
+    return futures, statements[1:]  # without the COMMIT of hold()
+
+
+def test_changes_that_wait_are_one_transaction(app, admin):
+    def change(number):
+        return lambda execute: execute(f"{INSERT} {RETURNING}", columns({"type": "Custom", "name": number})).fetchone()
+
+    futures, statements = together(*map(change, "123"))
+    assert sorted(json.loads(future.result()[1])["name"] for future in futures) == ["1", "2", "3"]
+    assert admin.names() == ["1", "2", "3"]
+    assert [each for each in statements if each in {"BEGIN IMMEDIATE", "COMMIT"}] == ["BEGIN IMMEDIATE", "COMMIT"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_of_changes_that_wait_one_fails_alone(when, app, admin):
+    """Whatever it has done until then."""
+
+    def good(execute):
+        execute(INSERT, columns({"type": "Custom", "name": "good"}))
+
+    def bad(execute):
+        if when == "after":
+            execute(INSERT, columns({"type": "Custom", "name": "bad"}))
+        raise KeyError("bad")
+
+    futures, _ = together(good, bad, good)
+    assert [type(future.exception()) for future in futures] == [type(None), KeyError, type(None)]
+    assert admin.names() == ["good", "good"]
+
+
+def test_changes_that_wait_fail_together_with_the_database(app, admin):
+    def good(execute):
+        execute(INSERT, columns({"type": "Custom", "name": "good"}))
+
+    def bad(execute):
+        execute("INSERT INTO directory DEFAULT VALUES")
+
+    futures, _ = together(good, bad, good)
+    assert [type(future.exception()) for future in futures] == [sqlite3.IntegrityError] * 3
+    assert admin.names() == []
+    assert admin.create("next")
+
+
+def test_who_gives_up_waiting_has_changed_nothing(app, admin, monkeypatch):
+    monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.02)
+
+    def insert(execute):
+        execute(INSERT, columns({"type": "Custom", "name": "late"}))
+
+    def hold(_):
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(database.write, insert).exception(20)
+
+    assert isinstance(database.write(hold), database.Busy)
+    assert admin.names() == []
+
+
+def test_who_would_give_up_while_the_change_is_made_waits_for_it(app, admin, monkeypatch):
+    monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.2)
+
+    def slow(execute):
+        time.sleep(0.5)
+        execute(INSERT, columns({"type": "Custom", "name": "slow"}))
+
+    futures, _ = together(slow, slow)
+    assert [future.result() for future in futures] == [None, None]
+    assert admin.names() == ["slow", "slow"]
 
 
 class Wire:

@@ -17,7 +17,7 @@ from flask import Flask
 from contacts.settings import SettingsError
 
 SCHEMA = Path(__file__).parent.parent / "schema.sql"
-SCHEMA_VERSION = 2  # a new one has a step in upgrades.py
+SCHEMA_VERSION = 3  # a new one has a step in upgrades.py
 APPLICATION_ID = 0x436F6E74  # as schema.sql sets it
 OLDEST_SQLITE = (3, 40, 0)  # the oldest that the tests have run on
 

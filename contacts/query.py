@@ -13,13 +13,16 @@ from typing import Any, NamedTuple
 
 from contacts.database import db, own_connection, transaction
 from contacts.model import ATTRIBUTES, USER_ATTRIBUTES, row_number
-from contacts.text import BETWEEN, EDGE, WORD, fold, marked, number_key, plain
+from contacts.text import BETWEEN, EDGE, HEAD, WORD, fold, marked, number_key, plain
 
 # As many contacts are answered in one piece; more are streamed, in blocks of as many.
 BLOCK = 1000
 
 # As many hits of a search are counted, sorted and answered by one statement.
 FEW = 100
+
+# As many of which the search index does not know whether they match are tested, counted and sorted by one statement.
+MANY = 200_000
 
 # As many contacts are read in their order without further thought: to skip them, or to see how dense hits are there.
 NEAR = 500
@@ -93,8 +96,8 @@ def read(query: Query) -> Answer:
     """Return the list of contacts that the query asks for, from one snapshot of the directory."""
     shape, values = plan(query)
     limit, offset = MOST if query.limit is None else query.limit, query.offset
-    if shape.searched and is_narrow(shape):
-        revision, total, contacts = run(few_sql(shape), (*values, limit, offset))
+    if shape.searched and is_narrow(shape) and is_decided(shape):
+        revision, total, contacts = run(hits_sql(shape, FEW + 1), (*values, limit, offset))
         if total <= FEW:
             return answer(revision, total, contacts)
     if shape.searched or shape.unordered or limit > BLOCK or offset > NEAR:
@@ -117,9 +120,18 @@ def find(shape: Shape, values: list[Any], limit: int, offset: int) -> tuple[int,
 
     A page behind the middle is looked for from the end. Where the filters leave most contacts, walking all in their
     order is quicker than sorting those. Where a search's hits are dense, walking the contacts in their order meets a
-    page of them soon; where they are rare, or far from the first, finding all and sorting them is quicker.
+    page of them soon; where they are rare, or far from the first, finding all and sorting them is quicker. Where each
+    must be tested, it is tested once.
     """
     with transaction(db.connection(), "BEGIN"):
+        if shape.searched and is_narrow(shape) and not is_decided(shape) and limit <= BLOCK:
+            (likely,) = run(likely_sql(shape), values)
+            found = 0
+            if shape.sort == "name":
+                found, _ = run(found_sql(shape, "glance"), (*values, limit, offset))
+            if found < limit and likely <= MANY:
+                revision, total, contacts = run(hits_sql(shape, MANY), (*values, limit, offset))
+                return revision, total, contacts
         revision, size, total = run(head_sql(shape), values)
         wanted = min(limit, total - offset)
         if not 0 < wanted <= BLOCK:
@@ -261,29 +273,46 @@ def plan_word(word: str) -> Term:
 
 
 def plan_pattern(pattern: str) -> Term:
-    """Compare a whole name with the pattern, and the number with its letters and digits, when it has any.
-
-    Of several literal parts, the search index does not know whether one value has them, in this order.
-    """
+    """Compare a whole name with the pattern, and the number with its letters and digits, when it has any."""
     parts = re.split(r"\*+", fold(pattern))
     name = "*".join(re.sub(r"[\[?]", r"[\g<0>]", part) for part in parts)
     number: str | None = None
     found = in_names = needles(parts)
+    exact = is_exact(parts)
     match = f"(search_names : {all_of(in_names)})"
     if number_key(pattern):
         number = re.sub(r"\*+", "*", "*".join(map(number_key, parts)))
         found = needles(number.split("*"))
+        exact = exact and is_exact(number.split("*"))
         if found == in_names:
             match = f"({{search_names search_number}} : {all_of(found)})"
         else:
             match = f"({match} OR (search_number : {all_of(found)}))"
-    return Term(match, len(in_names) == len(found) == 1, "pattern", [*[name] * len(NAMES), number])
+    return Term(match, exact, "pattern", [*[name] * len(NAMES), number])
 
 
 def needles(parts: list[str]) -> list[str]:
     """Return what the search index holds of the literal parts of a pattern, the first and last at the edges."""
-    last = len(parts) - 1
-    return [needle(part, index == 0, index == last) for index, part in enumerate(parts) if part]
+    first, *between, last = parts if len(parts) > 1 else (*parts, "")
+    if not last or not first:
+        ends = len(parts) - 1
+        return [needle(part, index == 0, index == ends) for index, part in enumerate(parts) if part]
+    # How a value starts follows its end.
+    start = marked(first)
+    found = [marked(last) + EDGE + start[:HEAD]]
+    if len(start) > HEAD:
+        found.append(needle(first, True, False))
+    return found + [needle(part, False, False) for part in between if part]
+
+
+def is_exact(parts: list[str]) -> bool:
+    """Tell whether the search index knows which values match a pattern with these literal parts.
+
+    Of several, it does not know whether one value has them, in this order; nor whether a value is long enough to end
+    behind its start: n is not what n*n means.
+    """
+    overlap = len(parts) > 1 and any(parts[0].endswith(parts[-1][:size]) for size in range(1, len(parts[-1]) + 1))
+    return len(needles(parts)) == 1 and not overlap
 
 
 def needle(part: str, starts: bool, ends: bool) -> str:
@@ -378,15 +407,21 @@ def source_sql(shape: Shape, source: str) -> str:
 
 
 def is_narrow(shape: Shape) -> bool:
-    """Tell whether the index contact_in_search has all that it takes to count and sort the hits of a search."""
-    needed = {shape.sort, *(attribute for attribute, _ in shape.filters)}
-    return needed <= {"id", "type", "name"} and all(exact for _, exact in shape.tests)
+    """Tell whether the index contact_in_search has all that it takes to test, count and sort the hits of a search."""
+    return "employeeId" not in {shape.sort, *dict(shape.filters)}
+
+
+def is_decided(shape: Shape) -> bool:
+    """Tell whether the search index finds no more than what matches."""
+    return all(exact for _, exact in shape.tests)
 
 
 @lru_cache(maxsize=1024)
-def few_sql(shape: Shape) -> str:
-    """Return the statement that gives the revision, the number of hits, FEW + 1 at most, and a page of those."""
-    found = f"SELECT contact.seq, type, name_key {source_sql(shape, 'search')} LIMIT {FEW + 1}"
+def hits_sql(shape: Shape, most: int) -> str:
+    """Return the statement that gives the revision, the number of hits, `most` at most, and a page of those."""
+    key = ATTRIBUTES[shape.sort].key
+    columns = "contact.seq" if key == "seq" else f"contact.seq, {key}"
+    found = f"SELECT {columns} {source_sql(shape, 'search')} LIMIT {most}"
     page = f"SELECT contact.seq FROM found AS contact ORDER BY {order_sql(shape)} {fragments(shape).limit}"
     rows = f"SELECT {columns_sql(shape.fields)} AS json FROM ({page}) AS page CROSS JOIN contact USING (seq)"
     contacts = f"SELECT CAST(group_concat(json) AS BLOB) FROM ({rows})"
@@ -394,6 +429,12 @@ def few_sql(shape: Shape) -> str:
         f"WITH found AS MATERIALIZED ({found}) "
         f"SELECT revision, (SELECT count(*) FROM found), ({contacts}) FROM directory"
     )
+
+
+@lru_cache(maxsize=1024)
+def likely_sql(shape: Shape) -> str:
+    """Return the statement that gives the number of contacts that the search index finds."""
+    return f"SELECT count(*) FROM contact_search WHERE {fragments(shape).match}"
 
 
 @lru_cache(maxsize=1024)
@@ -440,8 +481,8 @@ def total_sql(shape: Shape) -> str:
         return "customs + queues + users"
     if shape.filters == (("type", "one"),) and not shape.tests:
         return "CASE ?1 WHEN 'Custom' THEN customs WHEN 'Queue' THEN queues ELSE users END"
-    if shape.searched and not shape.filters and all(exact for _, exact in shape.tests):
-        return f"SELECT count(*) FROM contact_search WHERE {fragments(shape).match}"
+    if shape.searched and not shape.filters and is_decided(shape):
+        return likely_sql(shape)
     return f"SELECT count(*) {source_sql(shape, 'search' if shape.searched else 'table')}"
 
 

@@ -9,6 +9,9 @@ from unicodedata import category, combining, normalize
 START, END, WORD, BETWEEN = "\x01", "\x03", "\x02\x02", "\x04"
 EDGE = END + START
 
+# As many characters of a value's start follow its end, so that the index also tells what starts so and ends so.
+HEAD = 2
+
 # Cc: tab, newline, NUL and the like; Zl and Zp: the line and paragraph separators of Unicode.
 _LINE_BREAKING = {"Cc", "Zl", "Zp"}
 
@@ -98,26 +101,22 @@ def marked(text: str) -> str:
     return _word_start.sub(lambda found: "" if category(text[found.start() - 1])[0] == "M" else WORD, text)
 
 
-def edged(values: Iterable[str]) -> str:
-    """Return values for the search index, each between its edges."""
-    return EDGE + "".join(marked(value) + EDGE for value in values)
-
-
 def search_text(keys: Sequence[str]) -> str:
     """Return what the search index holds of a contact's names, or of its number, given their keys.
 
-    The values with their edges and words, and then their characters apart: any two that are neighbours, and each
-    alone, are three characters in a row there.
+    The values with their edges and words, each with its head behind its end, and then their characters apart: any two
+    that are neighbours, and each alone, are three characters in a row there.
     """
     parts: list[str] = []
     for key in sorted(keys, key=len, reverse=True):
         if not any(key in part for part in parts):
             parts.append(key)
     apart = [BETWEEN.join(["", *part, ""]) for part in parts]
-    return edged(dict.fromkeys(keys)) + "".join(apart)
+    whole = [f"{EDGE}{text}{EDGE}{text[:HEAD]}{BETWEEN}" for text in map(marked, dict.fromkeys(keys))]
+    return "".join(whole + apart)
 
 
 def plain_text(keys: Iterable[str]) -> str | None:
     """Return what the search index holds beside, for a search without accents: the values that have some; or None."""
     plain_keys = dict.fromkeys(plain_key for key in keys if (plain_key := without_accents(key)) != key)
-    return edged(filter(None, plain_keys)) if plain_keys else None
+    return EDGE + "".join(marked(key) + EDGE for key in plain_keys if key) if plain_keys else None

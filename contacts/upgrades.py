@@ -33,7 +33,7 @@ DROP TABLE temp.kept;
 
 # The SQL that leads from a version to a later one, which it sets. What it makes is, to the letter, what schema.sql
 # makes: `flask check` compares.
-STEPS = {1: ANEW}
+STEPS = {1: ANEW, 2: ANEW}
 
 
 def upgrade(path: Path, version: int) -> None:

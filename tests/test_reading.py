@@ -1,6 +1,7 @@
 """What GET /contacts and GET /contacts/{id} answer: filters, searches, order, pages, fields, tags and streams."""
 
 import json
+import re
 import urllib.request
 from itertools import islice
 from unicodedata import normalize
@@ -1161,7 +1162,7 @@ class TestLongListAndWrites:
 def short_walk(monkeypatch):
     """Walk, and page without looking at the total first, over fewer contacts than a test adds."""
 
-    statements = query_language.few_sql, query_language.found_sql, query_language.rows_sql
+    statements = query_language.hits_sql, query_language.found_sql, query_language.rows_sql
 
     def clear():
         for cached in statements:
@@ -1271,7 +1272,7 @@ def test_the_text_of_a_statement_depends_on_the_shape_alone(params, others):
         shape, values = query_language.plan(ListQuery().read(urlencode(given)))
         sources = ("search", "glance", "walk", "table") if shape.tests else ("table",)
         made = [query_language.page_sql(shape), query_language.head_sql(shape)]
-        made += [query_language.few_sql(shape)] if shape.searched else []
+        made += [query_language.hits_sql(shape, 100), query_language.likely_sql(shape)] if shape.searched else []
         made += [query_language.found_sql(shape, source, back) for source in sources for back in (False, True)]
         assert all(query_language.parameters(statement) <= len(values) + 2 for statement in made)
         return made
@@ -1324,3 +1325,69 @@ def test_filters_that_leave_most_contacts_keep_the_order(params, sort, order, ap
         start = page.get("offset", 0)
         assert answer["contacts"] == wanted[start : start + page.get("limit", 100)]
         assert answer["totalCount"] == len(wanted)
+
+
+SHORT = [
+    "a",
+    "aa",
+    "aaa",
+    "ab",
+    "aba",
+    "abab",
+    "ba",
+    "b",
+    "n",
+    "an",
+    "ana",
+    "anna",
+    "anana",
+    "a b",
+    "a-b",
+    "-a",
+    "-a-b",
+    "b a",
+]
+STARTS = ["a", "b", "n", "an", "ab", "aa", "-", "-a", "a ", "a-", "ana", "anan", "é"]
+
+
+@pytest.mark.parametrize("most", [0, query_language.MANY], ids=["tested twice", "tested once"])
+@pytest.mark.parametrize("params", [{}, {"type": "Custom"}, {"sortBy": "phoneNumber"}, {"sortBy": "employeeId"}])
+def test_what_starts_and_ends_is_one_value_and_long_enough(most, params, app, agent, monkeypatch):
+    """The search index knows how a value starts that ends so, not whether both are the same characters."""
+    monkeypatch.setattr(query_language, "MANY", most)
+    monkeypatch.setattr(query_language, "FEW", 3)
+    query_language.hits_sql.cache_clear()
+    fill(
+        *(custom(name, number_of(name)) for name in SHORT),
+        user("ab", "ba", firstName="an", lastName="na"),
+        custom("é n"),
+    )
+    contacts = agent.get("/contacts", query_string=params).json["contacts"]
+    for pattern in [f"{start}*{end}" for start in STARTS for end in (*STARTS, "b*a", "a*n", "*")]:
+        # Blanks at the edges of an argument are trimmed.
+        whole = re.compile(".*".join(map(re.escape, pattern.strip().split("*"))))
+        wanted = [contact for contact in contacts if any(whole.fullmatch(text) for text in texts(contact))]
+        asked = {**params, "filterName": PATTERNS, "filterParameters": pattern}
+        assert agent.get("/contacts", query_string=asked).json["contacts"] == wanted, pattern
+        page = agent.get("/contacts", query_string={**asked, "limit": 2, "offset": 1}).json
+        assert (page["contacts"], page["totalCount"]) == (wanted[1:3], len(wanted)), pattern
+    query_language.hits_sql.cache_clear()
+
+
+def number_of(name):
+    """Return a number that no pattern of letters finds."""
+    return f"8{SHORT.index(name):02}"
+
+
+def texts(contact):
+    return [contact[name] for name in ("name", "userName", "firstName", "lastName") if name in contact]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [("1*2", ["12", "1-2", "1 22 2"]), ("12*2", ["1 22 2"]), ("1*1", []), ("+1*2*2", ["1 22 2"]), ("1*22", ["1 22 2"])],
+)
+def test_numbers_that_start_and_end_so_are_found_by_their_digits(pattern, found, app, agent):
+    fill(*(custom(f"Contact {number}", number) for number in ("1", "12", "1-2", "1 22 2", "21", "2")))
+    answer = agent.get("/contacts", query_string={"filterName": PATTERNS, "filterParameters": pattern}).json
+    assert sorted(contact["phoneNumber"] for contact in answer["contacts"]) == sorted(found)

@@ -45,6 +45,21 @@ def old(path):
 
 
 @pytest.fixture
+def second(path):
+    """A database of the second version, with the same contacts, whose search index has what its version put there."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = wal")
+        connection.executescript((Path(__file__).parent / "schema-v2.sql").read_text(encoding="utf-8"))
+        rows = [(*row[:13], f"\x03\x01{row[7]}\x03\x01", row[8], None, None) for row in map(columns, CONTACTS)]
+        statement = f"INSERT INTO contact ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+        connection.executemany(statement, rows)
+        connection.execute("DELETE FROM contact WHERE name = 'Gone'")
+        connection.execute("INSERT INTO token VALUES ('board', 'Agent', zeroblob(32), '2026-01-01')")
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
 def start():
     """Make an application on a database file."""
     yield lambda path: create_app({"DATABASE": str(path), "TRUSTED_PROXIES": "127.0.0.1"})
@@ -67,7 +82,10 @@ def contacts(path):
         return connection.execute("SELECT json FROM contact ORDER BY seq").fetchall()
 
 
-def test_first_version_becomes_this_one(old, start):
+@pytest.mark.parametrize("version", [1, 2])
+def test_older_version_becomes_this_one(version, start, request):
+    old = request.getfixturevalue({1: "old", 2: "second"}[version])
+    assert inspect(old) == version
     before = dump(old)
     ids = contacts(old)
     client = Client(start(old), ADMIN)
@@ -82,8 +100,9 @@ def test_first_version_becomes_this_one(old, start):
     found = client.names(filterName="NamesOrPhoneNumberMatches", filterParameters="*c*")
     assert found == ["Some Contact"]
     assert client.get("/contacts?type=Custom").json["totalCount"] == 1
+    assert client.names(filterName="NamesOrPhoneNumberMatches", filterParameters="s*t") == ["Some Contact"]
     client.create("New")
-    backup = backup_of(old)
+    backup = backup_of(old, version)
     assert dump(backup) == before
     assert backup.stat().st_mode & 0o777 == 0o600
     assert {each.name for each in old.parent.iterdir()} <= {old.name, f"{old.name}-wal", f"{old.name}-shm", backup.name}
@@ -131,14 +150,14 @@ def test_step_that_fails_changes_nothing(old, start, monkeypatch):
 
 
 def test_several_steps_are_taken_in_order(old, start, monkeypatch):
-    monkeypatch.setattr("contacts.upgrades.SCHEMA_VERSION", 4)
-    monkeypatch.setattr("contacts.database.SCHEMA_VERSION", 4)
-    monkeypatch.setitem(upgrades.STEPS, 2, "ALTER TABLE token ADD COLUMN used TEXT; PRAGMA user_version = 3;")
-    monkeypatch.setitem(upgrades.STEPS, 3, "UPDATE token SET used = created; PRAGMA user_version = 4;")
+    monkeypatch.setattr("contacts.upgrades.SCHEMA_VERSION", 5)
+    monkeypatch.setattr("contacts.database.SCHEMA_VERSION", 5)
+    monkeypatch.setitem(upgrades.STEPS, 3, "ALTER TABLE token ADD COLUMN used TEXT; PRAGMA user_version = 4;")
+    monkeypatch.setitem(upgrades.STEPS, 4, "UPDATE token SET used = created; PRAGMA user_version = 5;")
     start(old)
     with closing(sqlite3.connect(old)) as connection:
         assert connection.execute("SELECT used FROM token").fetchall() == [("2026-01-01",)]
-        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (5,)
     assert [each.name for each in old.parent.glob("*backup")] == [backup_of(old).name]
 
 

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import struct
 import tempfile
 import time
 from collections.abc import Iterator
@@ -149,7 +150,19 @@ def show() -> Response:
             StatusCode.ROLE,
             "The metrics are for this machine and the peers in CONTACTS_TRUSTED_PROXIES, and not by way of a proxy.",
         )
-    return Response(generate_latest(counted) + generate_latest(kept), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response(counts() + generate_latest(kept), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def counts() -> bytes:
+    """Return what the workers have counted; wait while one of them makes its file, which is empty for a moment."""
+    deadline = time.monotonic() + NEW
+    while True:
+        try:
+            return generate_latest(counted)
+        except struct.error:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.001)
 
 
 def init_app(app: Flask) -> None:

@@ -4,6 +4,7 @@ import http.client
 import os
 import re
 import signal
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -234,6 +235,22 @@ def test_restart_counts_from_nothing_and_leaves_nothing(path):
         finally:
             service.stop()
         assert not os.path.exists(folder)
+
+
+def test_question_waits_while_a_worker_makes_its_file(path):
+    service = Service(path)
+    try:
+        ask(service, "/contacts")
+        wait_for(lambda: answered(service) == 1)
+        (folder,) = folders(service)
+        file = Path(folder, "counter_late.db")
+        file.touch()
+        made = threading.Timer(0.1, os.truncate, (file, 1 << 16))
+        made.start()
+        assert answered(service) == 1
+        made.join()
+    finally:
+        service.stop()
 
 
 def test_killed_service_leaves_its_folder_to_the_next_start(path):

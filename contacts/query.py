@@ -274,45 +274,45 @@ def plan_word(word: str) -> Term:
 
 def plan_pattern(pattern: str) -> Term:
     """Compare a whole name with the pattern, and the number with its letters and digits, when it has any."""
-    parts = re.split(r"\*+", fold(pattern))
-    name = "*".join(re.sub(r"[\[?]", r"[\g<0>]", part) for part in parts)
-    number: str | None = None
-    found = in_names = needles(parts)
-    exact = is_exact(parts)
-    match = f"(search_names : {all_of(in_names)})"
-    if number_key(pattern):
-        number = re.sub(r"\*+", "*", "*".join(map(number_key, parts)))
-        found = needles(number.split("*"))
-        exact = exact and is_exact(number.split("*"))
-        if found == in_names:
+    folded = fold(pattern)
+    name = _wildcards.sub("*", folded)
+    found, exact = needles(name)
+    match = f"(search_names : {all_of(found)})"
+    number = _wildcards.sub("*", "".join(each for each in folded if each == "*" or each.isalnum()))
+    if number.strip("*"):
+        digits, both = needles(number)
+        exact = exact and both
+        if digits == found:
             match = f"({{search_names search_number}} : {all_of(found)})"
         else:
-            match = f"({match} OR (search_number : {all_of(found)}))"
-    return Term(match, exact, "pattern", [*[name] * len(NAMES), number])
+            match = f"({match} OR (search_number : {all_of(digits)}))"
+    glob = _special.sub(r"[\g<0>]", name)
+    return Term(match, exact, "pattern", (*[glob] * len(NAMES), number if number.strip("*") else None))
 
 
-def needles(parts: list[str]) -> list[str]:
-    """Return what the search index holds of the literal parts of a pattern, the first and last at the edges."""
-    first, *between, last = parts if len(parts) > 1 else (*parts, "")
-    if not last or not first:
-        ends = len(parts) - 1
-        return [needle(part, index == 0, index == ends) for index, part in enumerate(parts) if part]
-    # How a value starts follows its end.
-    start = marked(first)
-    found = [marked(last) + EDGE + start[:HEAD]]
-    if len(start) > HEAD:
-        found.append(needle(first, True, False))
-    return found + [needle(part, False, False) for part in between if part]
+# One or more *, and what else means something to GLOB.
+_wildcards = re.compile(r"\*+")
+_special = re.compile(r"[\[?]")
 
 
-def is_exact(parts: list[str]) -> bool:
-    """Tell whether the search index knows which values match a pattern with these literal parts.
+def needles(pattern: str) -> tuple[list[str], bool]:
+    """Return what the search index holds of the literal parts of a pattern, and whether it decides by them.
 
-    Of several, it does not know whether one value has them, in this order; nor whether a value is long enough to end
-    behind its start: n is not what n*n means.
+    Of several, it does not know whether one value has them, in this order, but for what a value starts and ends with:
+    how it starts follows its end. Whether it is long enough for both it does not know: n is not what n*n means.
     """
-    overlap = len(parts) > 1 and any(parts[0].endswith(parts[-1][:size]) for size in range(1, len(parts[-1]) + 1))
-    return len(needles(parts)) == 1 and not overlap
+    first, *between, last = pattern.split("*") if "*" in pattern else (pattern, "")
+    found = [needle(part, False, False) for part in between if part]
+    if first and last:
+        start = marked(first)
+        found.append(marked(last) + EDGE + start[:HEAD])
+        if len(start) > HEAD:
+            found.append(needle(first, True, False))
+        overlaps = any(first.endswith(last[:size]) for size in range(1, len(last) + 1))
+        return found, len(found) == 1 and not overlaps
+    if first or last:
+        found.append(needle(first or last, bool(first), "*" not in pattern or bool(last)))
+    return found, len(found) == 1
 
 
 def needle(part: str, starts: bool, ends: bool) -> str:

@@ -6,10 +6,11 @@ from enum import StrEnum
 from functools import lru_cache, partial
 from typing import Any, NoReturn
 
-from flask import Flask, request
+from flask import Flask
 
 from contacts import tokens
 from contacts.errors import ApiError, StatusCode
+from contacts.service import current
 from contacts.settings import Peers
 
 
@@ -39,6 +40,7 @@ def check(contacts: str, header: str, trusted: Peers) -> None:
     Raise ApiError 401 without a believable role, 403 when the role is not enough.
     """
     # The rule that the router found decides; paths have more spellings (//contacts) than one would think of.
+    request = current()
     rule = request.url_rule
     path = request.path if rule is None else rule.rule
     if not path.startswith(contacts) or path[len(contacts) : len(contacts) + 1] not in {"", "/", "&"}:

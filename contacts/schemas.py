@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
-from flask import Request, request
+from flask import Request
 from flask_smorest import Blueprint
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, Unsupporte
 from contacts.errors import LONGEST_BODY, MEANINGS, ApiError, Reason, StatusCode, invalid
 from contacts.model import ATTRIBUTES, TYPES
 from contacts.query import MOST, Query
+from contacts.service import current
 from contacts.text import LengthError, check_characters, clean, plain
 
 FILTER_NAME = "NamesOrPhoneNumberMatches"
@@ -603,6 +604,7 @@ class LeanBlueprint(Blueprint):
         def lean(view: Any) -> Any:
             @wraps(view)
             def wrapper(*args: Any, **path: str) -> Any:
+                request = current()
                 if location == "query":
                     return view(*args, schema.read(request.environ["QUERY_STRING"]), **path)
                 return view(*args, load(schema, request), **path)

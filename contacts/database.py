@@ -6,10 +6,10 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import peewee
 from flask import Flask
@@ -101,27 +101,20 @@ def before_waiting() -> None:
     """Do nothing, before a thread waits for the disk or another writer; a server may put something else here."""
 
 
-T = TypeVar("T")
-
-
 class Busy(sqlite3.OperationalError):
     """The threads of this process kept each other waiting for too long."""
 
     sqlite_errorcode = sqlite3.SQLITE_BUSY
 
 
-# Runs a statement with the values that it binds, and returns its cursor.
-Execute = Callable[..., Any]
+class Change:
+    """A statement that a thread wants to be run, and what came of it."""
 
-
-class Change(Generic[T]):
-    """A change that a thread wants to be made, and what came of it."""
-
-    result: T
-
-    def __init__(self, function: Callable[[Execute], T]) -> None:
-        self.function = function
+    def __init__(self, statement: str, values: Sequence[Any]) -> None:
+        self.statement = statement
+        self.values = values
         self.made = False
+        self.row: Any = None
         self.error: BaseException | None = None
 
 
@@ -134,13 +127,12 @@ class Writer:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.changes: deque[Change[Any]] = deque()
+        self.changes: deque[Change] = deque()
         self.connection: sqlite3.Connection | None = None
         self.path = ""
 
-    def write(self, function: Callable[[Execute], T]) -> T:
-        """Make a change and return what its function returns."""
-        change = Change(function)
+    def write(self, change: Change) -> Any:
+        """Make a change, or let the thread that writes make it; return the row that its statement returns."""
         self.changes.append(change)
         before_waiting()
         if not self.lock.acquire(timeout=BUSY_TIMEOUT):
@@ -152,9 +144,9 @@ class Writer:
             self.lock.release()
         if change.error is not None:
             raise change.error
-        return change.result
+        return change.row
 
-    def withdraw(self, change: Change[Any]) -> None:
+    def withdraw(self, change: Change) -> None:
         """Raise Busy, unless the change is being made: then wait for that."""
         try:
             self.changes.remove(change)
@@ -163,22 +155,20 @@ class Writer:
         else:
             raise Busy("database is locked by other threads")
 
-    def make(self, changes: list[Change[Any]]) -> None:
-        """Make changes together; when one of them fails, each alone, so that it fails alone."""
+    def make(self, changes: list[Change]) -> None:
+        """Make changes: all of them or none."""
+        error, rows = None, []
         try:
             connection = self.opened()
-            with transaction(connection, "BEGIN IMMEDIATE", eager=True):
-                results = [change.function(connection.execute) for change in changes]
-        except BaseException as error:
-            if len(changes) > 1 and not isinstance(error, sqlite3.Error):
-                for change in changes:
-                    self.make([change])
-                return
-            for change in changes:
-                change.made, change.error = True, error
-        else:
-            for change, result in zip(changes, results, strict=True):
-                change.made, change.result = True, result
+            if len(changes) == 1:
+                rows.append(eagerly(run, connection, changes[0]))
+            else:
+                with transaction(connection, "BEGIN IMMEDIATE", eager=True):
+                    rows = [run(connection, change) for change in changes]
+        except BaseException as raised:
+            error, rows = raised, [None] * len(changes)
+        for change, row in zip(changes, rows, strict=True):
+            change.made, change.row, change.error = True, row, error
 
     def opened(self) -> sqlite3.Connection:
         """Return the connection."""
@@ -203,14 +193,17 @@ class Writer:
 writer = Writer()
 
 
-def write(function: Callable[[Execute], T]) -> T:
-    """Make a change in a transaction, and return what the function returns: all of it is on disk then, or nothing.
+def run(connection: sqlite3.Connection, change: Change) -> Any:
+    """Run a change's statement to its end; return the row that it returns."""
+    return connection.execute(change.statement, change.values).fetchone()
 
-    Another thread may run the function, and more than once, until a transaction with it succeeds.
 
-    Raise what the function raises; Busy, or sqlite3.OperationalError, when other writers do not make room in time.
+def write(statement: str, values: Sequence[Any]) -> Any:
+    """Run a statement that changes at most one row; return what it returns of it, once that is on disk.
+
+    Raise Busy, or sqlite3.OperationalError, when other writers do not make room in time.
     """
-    return writer.write(function)
+    return writer.write(Change(statement, values))
 
 
 @contextmanager

@@ -91,6 +91,8 @@ WHERE = "WHERE seq = ? AND salt = ?"
 SELECT = f"SELECT CAST(json AS BLOB) FROM contact {WHERE}"
 INSERT = f"INSERT INTO contact ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 DELETE = f"DELETE FROM contact {WHERE}"
+# A change comes to nothing when the contact is not any more what it was when it was looked at.
+UNCHANGED = "AND json = ?"
 RETURNING = "RETURNING id, CAST(json AS BLOB)"
 
 

@@ -11,10 +11,10 @@ from flask.views import MethodView
 from werkzeug.http import parse_etags
 
 from contacts import audit, docs, query
-from contacts.database import Execute, db, write
+from contacts.database import db, write
 from contacts.docs import operation
 from contacts.errors import ApiError, Reason, StatusCode, invalid
-from contacts.model import DELETE, INSERT, RETURNING, SELECT, columns, entity_tag, locate, update
+from contacts.model import DELETE, INSERT, RETURNING, SELECT, UNCHANGED, columns, entity_tag, locate, update
 from contacts.schemas import (
     ContactAnswer,
     ContactChanges,
@@ -29,7 +29,7 @@ from contacts.schemas import (
     OneQuery,
     SelectedAnswer,
 )
-from contacts.service import Answer
+from contacts.service import Answer, current
 
 blp = LeanBlueprint("contacts", __name__, description="One directory of Users, Queues and Custom contacts.")
 
@@ -47,7 +47,7 @@ class Contacts(MethodView):
     @blp.response(200, ContactList, example=docs.FOUND, headers=docs.READ)
     def get(self, asked: query.Query) -> Answer:
         """List the contacts that match, in order, with their total count."""
-        if "HTTP_IF_NONE_MATCH" in request.environ and is_current(tag := f"{query.revision():x}"):
+        if "HTTP_IF_NONE_MATCH" in current().environ and is_current(tag := f"{query.revision():x}"):
             return not_modified(tag)
         answer = query.read(asked)
         return answered(answer.body, f"{answer.revision:x}")
@@ -58,8 +58,7 @@ class Contacts(MethodView):
     @blp.response(201, ContactAnswer, example=docs.CREATED, headers=docs.headers("Location", "ETag"))
     def post(self, _: Any, contact: dict[str, str]) -> Answer:
         """Create a Custom contact."""
-        values = columns(contact)  # before the others have to wait
-        contact_id, made = write(lambda execute: execute(f"{INSERT} {RETURNING}", values).fetchone())
+        contact_id, made = write(f"{INSERT} {RETURNING}", columns(contact))
         audit.wrote("created", contact_id, {}, contact)
         answer = written(made, "201 CREATED")
         # url_for() takes as long as the database for a small read.
@@ -95,7 +94,7 @@ class Contact(MethodView):
         """Get one contact."""
         contact = find(id)
         tag = entity_tag(contact)
-        if "HTTP_IF_NONE_MATCH" in request.environ and is_current(tag):
+        if "HTTP_IF_NONE_MATCH" in current().environ and is_current(tag):
             return not_modified(tag)
         if fields is not None:
             members = json.loads(contact)
@@ -118,24 +117,22 @@ class Contact(MethodView):
         return remove(id)
 
 
-def find(contact_id: str, execute: Execute = db.execute_sql) -> bytes:
+def find(contact_id: str) -> bytes:
     """Return a contact's JSON; raise ApiError 404 when there is none."""
-    found = execute(SELECT, locate(contact_id.lower())).fetchone()
+    found = db.execute_sql(SELECT, locate(contact_id.lower())).fetchone()
     if found is None:
         raise ApiError(404, StatusCode.NOT_FOUND, "There is no contact with this id.")
     return bytes(found[0])
 
 
-def find_writable(contact_id: str, expected: str | None, execute: Execute) -> dict[str, str]:
-    """Return a contact that may be changed or removed.
-
-    expected: the If-Match of the request.
+def find_writable(contact_id: str) -> tuple[bytes, dict[str, str]]:
+    """Return the JSON of a contact that the request may change or remove, and what it says.
 
     Raise ApiError 404 when there is none, 403 when the directory sync owns it, 412 when the request
     knows another state of it (If-Match: RFC 9110, 13.1.1; weak tags count, as gzip in a proxy weakens
     them).
     """
-    found = find(contact_id, execute)
+    found = find(contact_id)
     contact: dict[str, str] = json.loads(found)
     if contact["type"] != "Custom":
         raise ApiError(
@@ -143,32 +140,28 @@ def find_writable(contact_id: str, expected: str | None, execute: Execute) -> di
             StatusCode.READ_ONLY_CONTACT,
             f"This contact is a {contact['type']}: the directory sync writes it, clients write Custom contacts.",
         )
+    expected = request.headers.get("If-Match")
     if expected is not None and not parse_etags(expected).contains_weak(entity_tag(found)):
         raise ApiError(412, StatusCode.INVALID, "The contact has changed since you read it (If-Match); read it again.")
-    return contact
+    return found, contact
 
 
 def change(contact_id: Any, changes: dict[str, Any]) -> Answer:
     """Change a Custom contact and answer with it."""
     if not isinstance(contact_id, str):
         raise invalid({"id": [Reason(StatusCode.INVALID, "Must be a string.")]})
-    expected = request.environ.get("HTTP_IF_MATCH")
-
-    def make(execute: Execute) -> tuple[dict[str, str], dict[str, str], bytes]:
-        contact = find_writable(contact_id, expected, execute)
+    while True:
+        found, contact = find_writable(contact_id)
         refuse_read_only(contact, changes)
         changed = contact | {name: changes[name] for name in WRITABLE if name in changes}
         changed = {name: value for name, value in changed.items() if value is not None}
         if changed == contact:
-            return contact, contact, as_json(contact)
+            return written(found)
         statement, values = update(columns(contact), columns(changed))
-        _, saved = execute(f"{statement} {RETURNING}", (*values, *locate(contact["id"]))).fetchone()
-        return contact, changed, saved
-
-    contact, changed, saved = write(make)
-    if changed != contact:
-        audit.wrote("changed", contact["id"], contact, changed)
-    return written(saved)
+        # Nothing, when somebody else has changed it since: look again.
+        if row := write(f"{statement} {UNCHANGED} {RETURNING}", (*values, *locate(contact["id"]), found.decode())):
+            audit.wrote("changed", contact["id"], contact, changed)
+            return written(row[1])
 
 
 def refuse_read_only(contact: dict[str, str], changes: dict[str, Any]) -> None:
@@ -186,16 +179,11 @@ def refuse_read_only(contact: dict[str, str], changes: dict[str, Any]) -> None:
 
 def remove(contact_id: str) -> Answer:
     """Remove a Custom contact."""
-    expected = request.environ.get("HTTP_IF_MATCH")
-
-    def make(execute: Execute) -> dict[str, str]:
-        contact = find_writable(contact_id, expected, execute)
-        execute(DELETE, locate(contact["id"]))
-        return contact
-
-    contact = write(make)
-    audit.wrote("removed", contact["id"], contact, {})
-    return done(b'{"statusCode":0}', "200 OK")
+    while True:
+        found, contact = find_writable(contact_id)
+        if write(f"{DELETE} {UNCHANGED} {RETURNING}", (*locate(contact["id"]), found.decode())):
+            audit.wrote("removed", contact["id"], contact, {})
+            return done(b'{"statusCode":0}', "200 OK")
 
 
 def one(contact: bytes) -> bytes:
@@ -230,7 +218,7 @@ def done(body: bytes, status: str, *headers: tuple[str, str]) -> Answer:
 
 def is_current(tag: str) -> bool:
     """Tell whether the client has this state (If-None-Match, weak comparison: RFC 9110, 13.1.2)."""
-    sent = request.environ["HTTP_IF_NONE_MATCH"]
+    sent = current().environ["HTTP_IF_NONE_MATCH"]
     return sent == f'"{tag}"' or parse_etags(sent).contains_weak(tag)
 
 

@@ -13,7 +13,7 @@ import pytest
 from conftest import ADMIN, AGENT, Client, Service
 
 from contacts import database
-from contacts.database import db, write
+from contacts.database import db
 
 UNKNOWN = "0" * 32
 TOO_LONG = "x" * 256
@@ -444,12 +444,10 @@ def test_writes_are_503_while_another_thread_writes(admin, custom, monkeypatch):
         answers.append(admin.get("/contacts"))
         db.close()
 
-    def hold(_):
+    with database.writer.lock:
         thread = threading.Thread(target=ask)
         thread.start()
         thread.join()
-
-    write(hold)
     *refused, read = answers
     for response in refused:
         check_unavailable(response)
@@ -458,7 +456,7 @@ def test_writes_are_503_while_another_thread_writes(admin, custom, monkeypatch):
 
 
 def test_full_disk_is_503_and_leaves_the_rest_as_it_was(admin, custom, sql):
-    write(lambda execute: execute("PRAGMA max_page_count = 1"))
+    database.writer.opened().execute("PRAGMA max_page_count = 1")
     response, made = None, 0
     while (response := admin.post("/contacts", json={"name": f"{made:03} " + "\U0001f600" * 251})).status_code == 201:
         made += 1
@@ -466,7 +464,7 @@ def test_full_disk_is_503_and_leaves_the_rest_as_it_was(admin, custom, sql):
     check_unavailable(response)
     assert admin.get("/contacts").json["totalCount"] == made + 1
     assert admin.delete(f"/contacts/{custom['id']}").status_code in {200, 503}
-    write(lambda execute: execute("PRAGMA max_page_count = 1000000"))
+    database.writer.opened().execute("PRAGMA max_page_count = 1000000")
     assert admin.post("/contacts", json={"name": "New"}).status_code == 201
     assert sql("PRAGMA integrity_check") == [("ok",)]
 

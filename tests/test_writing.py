@@ -414,80 +414,62 @@ def test_change_of_another_process_is_seen_at_once(admin, custom, sql):
 
 
 @both_ways
+@pytest.mark.parametrize("careful", [True, False], ids=["with If-Match", "without"])
 @pytest.mark.parametrize(("method", "body"), [("PUT", {"json": {"name": "New"}}), ("DELETE", {})])
-def test_no_write_comes_between_the_look_and_the_change(method, body, send_to, admin, custom, path):
-    """Another program tries to write at the moment when the contact has been read and is about to be changed."""
+def test_what_comes_between_the_look_and_the_change_is_seen(method, body, careful, send_to, admin, custom, path):
+    """Another program writes at the moment when the contact has been read and is about to be changed."""
     other = sqlite3.connect(path, isolation_level=None, timeout=0)
-    attempts = set()
+    attempts = []
 
     def interfere(statement):
-        if statement.startswith(("UPDATE contact", "DELETE FROM contact")):
-            try:
-                other.execute("UPDATE contact SET phone_number = '7', phone_key = '7'")
-                attempts.add("came between")
-            except sqlite3.OperationalError as error:
-                attempts.add(str(error))
+        if statement.startswith(("UPDATE contact", "DELETE FROM contact")) and not attempts:
+            attempts.append(statement)
+            columns = "phone_number = '7', phone_key = '7', search_number = '7'"
+            other.execute(f"UPDATE contact SET {columns}, name = 'Other', name_key = 'other', search_names = 'other'")
 
     _, tag = tags(admin, custom)
     database.writer.opened().set_trace_callback(interfere)
-    assert send_to(admin, method, custom["id"], headers={"If-Match": tag}, **body).status_code == 200
+    response = send_to(admin, method, custom["id"], headers={"If-Match": tag} if careful else {}, **body)
     database.writer.opened().set_trace_callback(None)
     other.close()
-    assert attempts == {"database is locked"}
+    assert attempts
+    assert response.status_code == (412 if careful else 200)
+    left = admin.get(f"/contacts/{custom['id']}")
+    if careful:
+        assert (left.json["contact"]["name"], left.json["contact"]["phoneNumber"]) == ("Other", "7")
+    elif method == "PUT":
+        assert left.json["contact"] == response.json["contact"]
+        assert (left.json["contact"]["name"], left.json["contact"]["phoneNumber"]) == ("New", "7")
+    else:
+        assert left.status_code == 404
 
 
 def together(*changes):
-    """Let a thread each make changes that wait for the same transaction; return the futures, and what SQLite did."""
+    """Let a thread each make changes that wait for each other; return the futures, and what SQLite did."""
     statements = []
-
-    def hold(_):
-        futures = [pool.submit(database.write, change) for change in changes]
-        wait_for(lambda: len(database.writer.changes) == len(changes))
-        database.writer.opened().set_trace_callback(statements.append)
-        return futures
-
+    database.writer.opened().set_trace_callback(statements.append)
     with ThreadPoolExecutor(len(changes)) as pool:
-        futures = database.write(hold)
+        with database.writer.lock:
+            futures = [pool.submit(database.write, *change) for change in changes]
+            wait_for(lambda: len(database.writer.changes) == len(changes))
         wait(futures, 20)
     database.writer.opened().set_trace_callback(None)
-    return futures, statements[1:]  # without the COMMIT of hold()
+    return futures, statements
+
+
+def insert(name):
+    return f"{INSERT} {RETURNING}", columns({"type": "Custom", "name": name})
 
 
 def test_changes_that_wait_are_one_transaction(app, admin):
-    def change(number):
-        return lambda execute: execute(f"{INSERT} {RETURNING}", columns({"type": "Custom", "name": number})).fetchone()
-
-    futures, statements = together(*map(change, "123"))
-    assert sorted(json.loads(future.result()[1])["name"] for future in futures) == ["1", "2", "3"]
+    futures, statements = together(*map(insert, "123"))
+    assert [json.loads(future.result()[1])["name"] for future in futures] == ["1", "2", "3"]
     assert admin.names() == ["1", "2", "3"]
     assert [each for each in statements if each in {"BEGIN IMMEDIATE", "COMMIT"}] == ["BEGIN IMMEDIATE", "COMMIT"]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_of_changes_that_wait_one_fails_alone(when, app, admin):
-    """Whatever it has done until then."""
-
-    def good(execute):
-        execute(INSERT, columns({"type": "Custom", "name": "good"}))
-
-    def bad(execute):
-        if when == "after":
-            execute(INSERT, columns({"type": "Custom", "name": "bad"}))
-        raise KeyError("bad")
-
-    futures, _ = together(good, bad, good)
-    assert [type(future.exception()) for future in futures] == [type(None), KeyError, type(None)]
-    assert admin.names() == ["good", "good"]
-
-
 def test_changes_that_wait_fail_together_with_the_database(app, admin):
-    def good(execute):
-        execute(INSERT, columns({"type": "Custom", "name": "good"}))
-
-    def bad(execute):
-        execute("INSERT INTO directory DEFAULT VALUES")
-
-    futures, _ = together(good, bad, good)
+    futures, _ = together(insert("1"), ("INSERT INTO directory DEFAULT VALUES", ()), insert("2"))
     assert [type(future.exception()) for future in futures] == [sqlite3.IntegrityError] * 3
     assert admin.names() == []
     assert admin.create("next")
@@ -495,28 +477,18 @@ def test_changes_that_wait_fail_together_with_the_database(app, admin):
 
 def test_who_gives_up_waiting_has_changed_nothing(app, admin, monkeypatch):
     monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.02)
-
-    def insert(execute):
-        execute(INSERT, columns({"type": "Custom", "name": "late"}))
-
-    def hold(_):
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(database.write, insert).exception(20)
-
-    assert isinstance(database.write(hold), database.Busy)
-    assert admin.names() == []
+    with ThreadPoolExecutor(1) as pool, database.writer.lock:
+        assert isinstance(pool.submit(database.write, *insert("late")).exception(20), database.Busy)
+    admin.create("next")
+    assert admin.names() == ["next"]
 
 
 def test_who_would_give_up_while_the_change_is_made_waits_for_it(app, admin, monkeypatch):
     monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.2)
-
-    def slow(execute):
-        time.sleep(0.5)
-        execute(INSERT, columns({"type": "Custom", "name": "slow"}))
-
-    futures, _ = together(slow, slow)
-    assert [future.result() for future in futures] == [None, None]
-    assert admin.names() == ["slow", "slow"]
+    database.writer.opened().create_function("nap", 0, lambda: time.sleep(0.5))
+    futures, _ = together(("SELECT nap()", ()), insert("patient"))
+    assert [type(future.result()) for future in futures] == [tuple, tuple]
+    assert admin.names() == ["patient"]
 
 
 class Wire:

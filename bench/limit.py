@@ -57,10 +57,7 @@ def connection() -> sqlite3.Connection:
 def written(statement: str, values: Iterable[Any]) -> Any:
     """Run a statement as a transaction of its own; return the row that it returns."""
     with writer:
-        connection().execute("BEGIN IMMEDIATE")
-        row = connection().execute(statement, values).fetchone()
-        connection().execute("COMMIT")
-    return row
+        return connection().execute(statement, values).fetchone()
 
 
 def located(environ: Mapping[str, Any]) -> tuple[int, str]:

@@ -143,6 +143,9 @@ def searches(contacts: list[dict[str, str]], chance: random.Random) -> Iterator[
     )
     two = zip(first, last, strict=True)
     yield Group("pattern of two parts", SEARCH, [pattern(f"{a[:n]}*{b[-n:]}") for a, b in two for n in (1, 2, 3, 4)])
+    two = zip(first, last, strict=True)
+    # No index knows what comes after what in a value, so each that has both parts is looked at.
+    yield Group("pattern of two parts anywhere", REST, [pattern(f"*{a[:n]}*{b[-n:]}*") for a, b in two for n in (1, 2)])
 
 
 def terms(found: Iterator[str], size: int, chance: random.Random) -> list[str]:

@@ -73,15 +73,16 @@ CREATE INDEX IF NOT EXISTS contact_by_first_name ON contact (first_name_key, nam
     WHERE first_name_key IS NOT NULL;
 CREATE INDEX IF NOT EXISTS contact_by_last_name ON contact (last_name_key, name_key)
     WHERE last_name_key IS NOT NULL;
+CREATE INDEX IF NOT EXISTS contact_by_employee_id ON contact (employee_id_key, name_key)
+    WHERE employee_id_key IS NOT NULL;
 -- The pair that few contacts share while many share either.
 CREATE INDEX IF NOT EXISTS contact_by_full_name ON contact (last_name_key, first_name_key, name_key)
     WHERE last_name_key IS NOT NULL;
--- A sort by an attribute that many contacts share. Contacts without it have their place here at the end.
+-- A sort by an attribute that contacts may share. Those without it have their place here at the end.
 CREATE INDEX IF NOT EXISTS contact_in_type_order ON contact (type);
 CREATE INDEX IF NOT EXISTS contact_in_first_name_order ON contact (first_name_key);
 CREATE INDEX IF NOT EXISTS contact_in_last_name_order ON contact (last_name_key);
--- Hardly two contacts share this: it serves both.
-CREATE INDEX IF NOT EXISTS contact_by_employee_id ON contact (employee_id_key);
+CREATE INDEX IF NOT EXISTS contact_in_employee_id_order ON contact (employee_id_key);
 -- What a search needs of the contacts that it has found to look at them more closely, count and sort them: much less to
 -- read than the rows.
 CREATE INDEX IF NOT EXISTS contact_in_search

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from contacts.database import db, own_connection, transaction
 from contacts.model import ATTRIBUTES, USER_ATTRIBUTES, row_number
-from contacts.text import BETWEEN, EDGE, HEAD, WORD, fold, marked, number_key, plain
+from contacts.text import BETWEEN, EDGE, HEAD, WORD, fold, marked, number_key, plain, without_accents
 
 # As many contacts are answered in one piece; more are streamed, in blocks of as many.
 BLOCK = 1000
@@ -79,8 +79,9 @@ FILTERS = {
 # filters, and tests the others: without statistics, it takes all indexes for equally good.
 SELECTIVE = ("id", "userName", "employeeId", "phoneNumber", "lastName", "firstName", "type")
 
-# The attributes whose filters join in the look-up by another: those indexes end in the name, or have both.
-JOINED = {"lastName": {"name", "firstName"}}
+# The attributes whose filters join in the look-up by another: the indexes end in the name or have both, but for those
+# by which one contact is found.
+JOINED: dict[str, set[str]] = {"lastName": {"name", "firstName"}, "id": set(), "userName": set()}
 
 # How a row is compared with a search term.
 NAMES = ("name_key", "user_name_key", "first_name_key", "last_name_key")
@@ -259,7 +260,7 @@ class Term(NamedTuple):
 def plan_word(word: str) -> Term:
     """Look for a word of q in the names, and for its letters and digits in the number; a short one where they start."""
     name = plain(word)
-    number = plain(number_key(word)) or name
+    number = without_accents(number_key(word)) or name
     names, numbers = [marked(name)], [number]
     if len(name) < 3:
         names = [start[len(name) - 3 :] + names[0] for start in (EDGE, WORD)]
@@ -309,10 +310,12 @@ def needles(pattern: str) -> tuple[list[str], bool]:
         if len(start) > HEAD:
             found.append(needle(first, True, False))
         overlaps = any(first.endswith(last[:size]) for size in range(1, len(last) + 1))
-        return found, len(found) == 1 and not overlaps
-    if first or last:
-        found.append(needle(first or last, bool(first), "*" not in pattern or bool(last)))
-    return found, len(found) == 1
+        exact = len(found) == 1 and not overlaps
+    else:
+        if first or last:
+            found.append(needle(first or last, bool(first), "*" not in pattern or bool(last)))
+        exact = len(found) == 1
+    return list(dict.fromkeys(found)), exact
 
 
 def needle(part: str, starts: bool, ends: bool) -> str:

@@ -278,6 +278,8 @@ class Parameters(Strict):
         gives few of many.
         """
         given: dict[str, list[str]] = {}
+        if not query.isascii():  # WSGI hands bytes over as Latin-1
+            query = query.encode("latin-1").decode("utf-8", "replace")
         # errors: what is no UTF-8 stays as it was written.
         for key, text in parse_qsl(query, keep_blank_values=True, errors="werkzeug.url_quote"):
             given.setdefault(key, []).append(text)
@@ -606,7 +608,7 @@ class LeanBlueprint(Blueprint):
             def wrapper(*args: Any, **path: str) -> Any:
                 request = current()
                 if location == "query":
-                    return view(*args, schema.read(request.environ["QUERY_STRING"]), **path)
+                    return view(*args, schema.read(request.environ.get("QUERY_STRING", "")), **path)
                 return view(*args, load(schema, request), **path)
 
             wrapper._apidoc = decorate(view)._apidoc  # type: ignore[attr-defined]

@@ -1286,11 +1286,13 @@ def test_the_text_of_a_statement_depends_on_the_shape_alone(params, others):
         ({"type": "User", "phoneNumber": "1"}, "contact_by_phone (phone_key=?)"),
         ({"lastName": "a", "phoneNumber": "1"}, "contact_by_phone (phone_key=?)"),
         ({"name": "a", "phoneNumber": "1"}, "contact_by_phone (phone_key=? AND name_key=?)"),
-        ({"firstName": "a", "employeeId": "1"}, "contact_by_employee_id (employee_id_key=?)"),
+        ({"firstName": "a", "employeeId": "1"}, "(employee_id_key=?)"),
         ({"firstName": "a", "lastName": "b"}, "contact_by_full_name (last_name_key=? AND first_name_key=?)"),
         ({"firstName": "a", "name": "b"}, "contact_by_first_name (first_name_key=? AND name_key=?)"),
         ({"type": "Queue", "name": "a"}, "contact_by_type (type=? AND name_key=?)"),
         ({"lastName": "a", "userName": "b"}, "user_by_user_name (user_name_key=?)"),
+        ({"name": "a", "userName": "b,c"}, "user_by_user_name (user_name_key=?)"),
+        ({"name": "a", "employeeId": "b"}, "contact_by_employee_id (employee_id_key=? AND name_key=?)"),
         ({"lastName": "a", "id": "0" * 32}, "INTEGER PRIMARY KEY (rowid=?)"),
         ({"firstName": "a", "phoneNumber": "*"}, "(first_name_key=?)"),
         ({"name": "a"}, "contact_by_name (name_key=?)"),
@@ -1381,6 +1383,26 @@ def number_of(name):
 
 def texts(contact):
     return [contact[name] for name in ("name", "userName", "firstName", "lastName") if name in contact]
+
+
+def test_a_part_that_comes_again_is_looked_for_once(app, agent):
+    fill(custom("a"), custom("aa"), custom("aaa"), custom("ab"))
+    asked = {"filterName": PATTERNS, "filterParameters": f"*{'a*' * 1900}"}
+    assert agent.get("/contacts", query_string=asked).json["contacts"] == []
+    assert agent.names(filterName=PATTERNS, filterParameters="*a*a*") == ["aa", "aaa"]
+    _, (match, *_) = query_language.plan(ListQuery().read(urlencode(asked)))
+    assert match.count("AND") == 0
+
+
+def test_a_number_is_found_by_how_it_was_written(app, agent):
+    """Letters that a hyphen keeps apart would be one without it."""
+    fill(custom("Contact", "\u1100-\u1161x1"))
+    assert agent.names(q="\u1100-\u1161x1") == ["Contact"]
+
+
+@pytest.mark.parametrize("query", ["name=M\u00fcller".encode().decode("latin-1"), "name=M%C3%BCller"])
+def test_parameters_that_a_server_does_not_escape_are_utf_8(query):
+    assert ListQuery().read(query).filters == {"name": ["Müller"]}
 
 
 @pytest.mark.parametrize(

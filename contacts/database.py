@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +48,13 @@ def result_code(error: Exception) -> int:
     return int(getattr(original, "sqlite_errorcode", 0)) & 0xFF
 
 
-def eagerly(execute: Callable[..., Any], *statement: Any) -> Any:
-    """Return what execute() returns for a statement; raise its error when others take longer than BUSY_TIMEOUT."""
-    deadline = 0.0
+def eagerly(deadline: float, execute: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what execute() returns; raise its error when others keep it from that until the deadline (monotonic)."""
     while True:
         try:
-            return execute(*statement)
+            return execute(*arguments)
         except (sqlite3.OperationalError, peewee.OperationalError) as error:
-            now = time.monotonic()
-            deadline = deadline or now + BUSY_TIMEOUT
-            if result_code(error) != sqlite3.SQLITE_BUSY or now > deadline:
+            if result_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
         time.sleep(PAUSE)
 
@@ -70,7 +67,7 @@ class Database(peewee.SqliteDatabase):
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Return the cursor of a statement; raise peewee.OperationalError when others take longer than BUSY_TIMEOUT."""
-        return eagerly(super().execute_sql, sql, params)
+        return eagerly(time.monotonic() + BUSY_TIMEOUT, super().execute_sql, sql, params)
 
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction that writes.
@@ -113,6 +110,7 @@ class Change:
     def __init__(self, statement: str, values: Sequence[Any]) -> None:
         self.statement = statement
         self.values = values
+        self.deadline = time.monotonic() + BUSY_TIMEOUT
         self.made = False
         self.row: Any = None
         self.error: BaseException | None = None
@@ -139,7 +137,7 @@ class Writer:
             self.withdraw(change)
         try:
             if not change.made:
-                self.make([self.changes.popleft() for _ in range(len(self.changes))])
+                self.make_all(change)
         finally:
             self.lock.release()
         if change.error is not None:
@@ -155,20 +153,36 @@ class Writer:
         else:
             raise Busy("database is locked by other threads")
 
-    def make(self, changes: list[Change]) -> None:
-        """Make changes: all of them or none."""
+    def make_all(self, first: Change) -> None:
+        """Make all changes that wait: all of them or none.
+
+        When others do not make room in time for the first, it fails; the rest goes on to wait for as long as each may.
+        """
+        changes = [first]
         error, rows = None, []
         try:
             connection = self.opened()
-            if len(changes) == 1:
-                rows.append(eagerly(run, connection, changes[0]))
+            if len(self.changes) == 1:
+                self.changes.remove(first)
+                rows.append(eagerly(first.deadline, run, connection, first))
             else:
-                with transaction(connection, "BEGIN IMMEDIATE", eager=True):
+                with transaction(connection, "BEGIN IMMEDIATE", first.deadline):
+                    changes = self.taken()
                     rows = [run(connection, change) for change in changes]
         except BaseException as raised:
             error, rows = raised, [None] * len(changes)
         for change, row in zip(changes, rows, strict=True):
             change.made, change.row, change.error = True, row, error
+        with suppress(ValueError):
+            self.changes.remove(first)
+
+    def taken(self) -> list[Change]:
+        """Take all changes that wait; some may be withdrawn meanwhile."""
+        changes: list[Change] = []
+        with suppress(IndexError):
+            while True:
+                changes.append(self.changes.popleft())
+        return changes
 
     def opened(self) -> sqlite3.Connection:
         """Return the connection."""
@@ -207,12 +221,9 @@ def write(statement: str, values: Sequence[Any]) -> Any:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection, begin: str, eager: bool = False) -> Iterator[None]:
-    """Run the block as one transaction of this connection; eager: wait for others as eagerly() does."""
-    if eager:
-        eagerly(connection.execute, begin)
-    else:
-        connection.execute(begin)
+def transaction(connection: sqlite3.Connection, begin: str, deadline: float = 0) -> Iterator[None]:
+    """Run the block as one transaction of this connection; wait for others until the deadline as eagerly() does."""
+    eagerly(deadline, connection.execute, begin)
     try:
         yield
         connection.execute("COMMIT")

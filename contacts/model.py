@@ -124,8 +124,9 @@ def columns(contact: Mapping[str, str]) -> Row:
 
 
 def locate(contact_id: str) -> tuple[int, str]:
-    """Return what WHERE binds."""
-    return row_number(contact_id), contact_id[12:]
+    """Return what WHERE binds; of what is not an id, nothing: it may not even be Unicode."""
+    number = row_number(contact_id)
+    return number, contact_id[12:] if number >= 0 else ""
 
 
 def row_number(contact_id: str) -> int:

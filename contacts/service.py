@@ -32,7 +32,7 @@ class Answer:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer a request."""
         start_response(self.status, self.headers)
-        return () if environ["REQUEST_METHOD"] == "HEAD" else self.body
+        return () if environ["REQUEST_METHOD"].upper() == "HEAD" else self.body
 
 
 class Route(NamedTuple):

@@ -113,6 +113,7 @@ CASES = [
     Case(6, 404, "agent", "GET", "/contacts/" + "\u0661" * 32),
     Case(6, 404, "agent", "GET", "/contacts/%00"),
     Case(6, 404, "agent", "GET", "/contacts/%FF%FE"),
+    Case(6, 404, "admin", "PUT", "/contacts", {"json": {"id": "a" * 31 + "\ud800", "name": "x"}}),
     Case(6, 404, "agent", "GET", "/contacts/-1"),
     Case(6, 404, "agent", "GET", "/contacts/' OR 1=1 --"),
     Case(6, 404, "admin", "PUT", f"/contacts/{UNKNOWN}", NAMED),

@@ -190,6 +190,19 @@ WRONG = [
 ]
 
 
+@pytest.mark.parametrize("method", ["post", "Put", "delete"])
+def test_a_method_in_small_letters_takes_the_same_role(method, agent, custom):
+    """Some servers let it through, and the router takes it."""
+    overrides = {"REQUEST_METHOD": method}
+    response = agent.client.open(
+        f"/contacts/{custom['id']}" if method != "post" else "/contacts",
+        headers=AGENT,
+        json={"name": "New"} if method != "delete" else None,
+        environ_overrides=overrides,
+    )
+    assert (response.status_code, response.json["statusCode"]) == (403, 5)
+
+
 def test_role_is_checked_first(nobody, agent, subtests):
     for method, url, request, status in WRONG:
         with subtests.test(f"{method} {url}"):

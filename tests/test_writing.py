@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from unicodedata import normalize
 
 import pytest
@@ -481,6 +482,25 @@ def test_who_gives_up_waiting_has_changed_nothing(app, admin, monkeypatch):
         assert isinstance(pool.submit(database.write, *insert("late")).exception(20), database.Busy)
     admin.create("next")
     assert admin.names() == ["next"]
+
+
+def test_who_has_waited_long_enough_for_another_program_gives_up_alone(app, admin, path, monkeypatch):
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, ThreadPoolExecutor(3) as pool:
+        other.execute("BEGIN IMMEDIATE")
+        with database.writer.lock:
+            patient = [pool.submit(database.write, *insert("patient"))]
+            wait_for(lambda: len(database.writer.changes) == 1)
+            monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.1)
+            hasty = pool.submit(database.write, *insert("hasty"))
+            wait_for(lambda: len(database.writer.changes) == 2)
+            monkeypatch.setattr(database, "BUSY_TIMEOUT", 60)
+            patient.append(pool.submit(database.write, *insert("patient")))
+            wait_for(lambda: len(database.writer.changes) == 3)
+        assert database.result_code(hasty.exception(20)) == sqlite3.SQLITE_BUSY
+        assert not any(future.done() for future in patient)
+        other.execute("ROLLBACK")
+        assert all(future.result(20) for future in patient)
+    assert admin.names() == ["patient", "patient"]
 
 
 def test_who_would_give_up_while_the_change_is_made_waits_for_it(app, admin, monkeypatch):

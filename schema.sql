@@ -83,10 +83,8 @@ CREATE INDEX IF NOT EXISTS contact_in_type_order ON contact (type);
 CREATE INDEX IF NOT EXISTS contact_in_first_name_order ON contact (first_name_key);
 CREATE INDEX IF NOT EXISTS contact_in_last_name_order ON contact (last_name_key);
 CREATE INDEX IF NOT EXISTS contact_in_employee_id_order ON contact (employee_id_key);
--- What a search needs of the contacts that it has found to look at them more closely, count and sort them: much less to
--- read than the rows.
-CREATE INDEX IF NOT EXISTS contact_in_search
-    ON contact (seq, type, name_key, phone_key, user_name_key, first_name_key, last_name_key);
+-- What a search needs of the contacts that it has found to count and sort them: much less to read than the rows.
+CREATE INDEX IF NOT EXISTS contact_in_search ON contact (seq, type, name_key);
 -- What the directory sync matches by.
 CREATE UNIQUE INDEX IF NOT EXISTS user_by_user_name ON contact (user_name_key);
 CREATE UNIQUE INDEX IF NOT EXISTS queue_by_name ON contact (name_key) WHERE type = 'Queue';

@@ -21,8 +21,8 @@ BLOCK = 1000
 # As many hits of a search are counted, sorted and answered by one statement.
 FEW = 100
 
-# As many of which the search index does not know whether they match are tested, counted and sorted by one statement.
-MANY = 200_000
+# As many hits that had to be tested are counted and sorted by the statement that tests them.
+MANY = 60_000
 
 # As many contacts are read in their order without further thought: to skip them, or to see how dense hits are there.
 NEAR = 500
@@ -97,7 +97,7 @@ def read(query: Query) -> Answer:
     """Return the list of contacts that the query asks for, from one snapshot of the directory."""
     shape, values = plan(query)
     limit, offset = MOST if query.limit is None else query.limit, query.offset
-    if shape.searched and is_narrow(shape) and is_decided(shape):
+    if shape.searched and is_narrow(shape):
         revision, total, contacts = run(hits_sql(shape, FEW + 1), (*values, limit, offset))
         if total <= FEW:
             return answer(revision, total, contacts)
@@ -125,14 +125,14 @@ def find(shape: Shape, values: list[Any], limit: int, offset: int) -> tuple[int,
     must be tested, it is tested once.
     """
     with transaction(db.connection(), "BEGIN"):
-        if shape.searched and is_narrow(shape) and not is_decided(shape) and limit <= BLOCK:
-            (likely,) = run(likely_sql(shape), values)
+        if shape.searched and not is_decided(shape) and limit <= BLOCK:
             found = 0
             if shape.sort == "name":
                 found, _ = run(found_sql(shape, "glance"), (*values, limit, offset))
-            if found < limit and likely <= MANY:
-                revision, total, contacts = run(hits_sql(shape, MANY), (*values, limit, offset))
-                return revision, total, contacts
+            if found < limit:
+                revision, total, contacts = run(hits_sql(shape, MANY + 1), (*values, limit, offset))
+                if total <= MANY:
+                    return revision, total, contacts
         revision, size, total = run(head_sql(shape), values)
         wanted = min(limit, total - offset)
         if not 0 < wanted <= BLOCK:
@@ -300,20 +300,20 @@ def needles(pattern: str) -> tuple[list[str], bool]:
     """Return what the search index holds of the literal parts of a pattern, and whether it decides by them.
 
     Of several, it does not know whether one value has them, in this order, but for what a value starts and ends with:
-    how it starts follows its end. Whether it is long enough for both it does not know: n is not what n*n means.
+    its first characters follow its end. Whether it is long enough for both it does not know: n is not what n*n means.
     """
     first, *between, last = pattern.split("*") if "*" in pattern else (pattern, "")
     found = [needle(part, False, False) for part in between if part]
-    if first and last:
-        start = marked(first)
-        found.append(marked(last) + EDGE + start[:HEAD])
-        if len(start) > HEAD:
-            found.append(needle(first, True, False))
+    start = marked(first)
+    if start and last and len(start) <= HEAD:
+        found.append(marked(last) + EDGE + start)
         overlaps = any(first.endswith(last[:size]) for size in range(1, len(last) + 1))
         exact = len(found) == 1 and not overlaps
     else:
-        if first or last:
-            found.append(needle(first or last, bool(first), "*" not in pattern or bool(last)))
+        if first:
+            found.append(needle(first, True, "*" not in pattern))
+        if last:
+            found.append(needle(last, False, True))
         exact = len(found) == 1
     return list(dict.fromkeys(found)), exact
 
@@ -410,8 +410,9 @@ def source_sql(shape: Shape, source: str) -> str:
 
 
 def is_narrow(shape: Shape) -> bool:
-    """Tell whether the index contact_in_search has all that it takes to test, count and sort the hits of a search."""
-    return "employeeId" not in {shape.sort, *dict(shape.filters)}
+    """Tell whether the index contact_in_search has all that it takes to count and sort the hits of a search."""
+    needed = {shape.sort, *(attribute for attribute, _ in shape.filters)}
+    return needed <= {"id", "type", "name"} and is_decided(shape)
 
 
 def is_decided(shape: Shape) -> bool:
@@ -432,12 +433,6 @@ def hits_sql(shape: Shape, most: int) -> str:
         f"WITH found AS MATERIALIZED ({found}) "
         f"SELECT revision, (SELECT count(*) FROM found), ({contacts}) FROM directory"
     )
-
-
-@lru_cache(maxsize=1024)
-def likely_sql(shape: Shape) -> str:
-    """Return the statement that gives the number of contacts that the search index finds."""
-    return f"SELECT count(*) FROM contact_search WHERE {fragments(shape).match}"
 
 
 @lru_cache(maxsize=1024)
@@ -485,7 +480,7 @@ def total_sql(shape: Shape) -> str:
     if shape.filters == (("type", "one"),) and not shape.tests:
         return "CASE ?1 WHEN 'Custom' THEN customs WHEN 'Queue' THEN queues ELSE users END"
     if shape.searched and not shape.filters and is_decided(shape):
-        return likely_sql(shape)
+        return f"SELECT count(*) FROM contact_search WHERE {fragments(shape).match}"
     return f"SELECT count(*) {source_sql(shape, 'search' if shape.searched else 'table')}"
 
 

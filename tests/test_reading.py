@@ -1272,7 +1272,7 @@ def test_the_text_of_a_statement_depends_on_the_shape_alone(params, others):
         shape, values = query_language.plan(ListQuery().read(urlencode(given)))
         sources = ("search", "glance", "walk", "table") if shape.tests else ("table",)
         made = [query_language.page_sql(shape), query_language.head_sql(shape)]
-        made += [query_language.hits_sql(shape, 100), query_language.likely_sql(shape)] if shape.searched else []
+        made += [query_language.hits_sql(shape, 100)] if shape.searched else []
         made += [query_language.found_sql(shape, source, back) for source in sources for back in (False, True)]
         assert all(query_language.parameters(statement) <= len(values) + 2 for statement in made)
         return made

@@ -844,8 +844,9 @@ def ask_for_secrets(door, token, path):
         door.with_credentials(credentials).ask("GET", "/contacts?q=Secretname")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        assert door.ask("PUT", place, body=body).status == 503
-        assert door.ask("DELETE", "/contacts?id=Secretname07770123").status == 503
+        assert door.ask("PUT", place, body=body.replace("Secretname", "Secretname, new")).status == 503
+        assert door.ask("DELETE", place).status == 503
+        assert door.ask("DELETE", "/contacts?id=Secretname07770123").status == 404
 
 
 def test_every_file_is_its_owners_alone(tmp_path):

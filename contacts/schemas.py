@@ -201,8 +201,8 @@ class Words(Parameter):
     """What is searched for, with blanks between."""
 
     def read(self, text: str) -> list[str]:
-        """Return the words, each once; one of accents alone says nothing."""
-        return terms([word for word in dict.fromkeys(text.split()) if plain(word)])
+        """Return the words; raise ValidationError for none, or too many."""
+        return terms(words(text))
 
 
 class Patterns(Listed):
@@ -211,6 +211,11 @@ class Patterns(Listed):
     def read(self, texts: list[str]) -> list[str]:
         """Return the parts."""
         return terms(super().read(texts))
+
+
+def words(text: str) -> list[str]:
+    """Return the words of q, each once; one of accents alone says nothing."""
+    return [word for word in dict.fromkeys(text.split()) if plain(word)]
 
 
 def terms(found: list[str]) -> list[str]:

@@ -268,6 +268,7 @@ def test_reads_are_answered_while_writes_wait(tmp_path, path):
     (tmp_path / "conf.py").write_text(PATIENT)
     running = Service(path, "--config", str(tmp_path / "conf.py"))
     with ExitStack() as clients, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        clients.callback(running.stop)
         other.execute("BEGIN IMMEDIATE")
         # The first waits for the other program, the second for the first.
         writes = [clients.enter_context(connect(running)) for _ in range(2)]
@@ -276,7 +277,6 @@ def test_reads_are_answered_while_writes_wait(tmp_path, path):
             assert served(running)
         other.execute("ROLLBACK")
         assert [answer(write)[0] for write in writes] == [201, 201]
-    running.stop()
 
 
 BROKEN = f"""
@@ -298,14 +298,17 @@ def test_what_ends_a_request_ends_no_thread(tmp_path, path):
     flag = tmp_path / "broken"
     (tmp_path / "conf.py").write_text(BROKEN.replace("FLAG", str(flag)))
     running = Service(path, "--config", str(tmp_path / "conf.py"))
-    flag.touch()
-    for _ in range(5):
-        with connect(running) as client:
-            client.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert client.recv(1) == b""
-    flag.unlink()
-    assert served(running)
-    assert running.stop().count("A request failed") >= 5
+    try:
+        flag.touch()
+        for _ in range(5):
+            with connect(running) as client:
+                client.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert client.recv(1) == b""
+        flag.unlink()
+        assert served(running)
+    finally:
+        log = running.stop()
+    assert log.count("A request failed") >= 5
 
 
 def sockets(pid):

@@ -137,13 +137,11 @@ def searches(contacts: list[dict[str, str]], chance: random.Random) -> Iterator[
     words = [contact for contact in chance.sample(contacts, 40) if contact["lastName"]][:12]
     first = [contact["firstName"].lower() for contact in words]
     last = [contact["lastName"].lower() for contact in words]
-    two = zip(first, last, strict=True)
+    two = list(zip(first, last, strict=True))
     yield Group(
         "q of two words", SEARCH, [f"q={quote(a[:n])}+{quote(b[:n])}&limit=20" for a, b in two for n in (1, 2, 4)]
     )
-    two = zip(first, last, strict=True)
     yield Group("pattern of two parts", SEARCH, [pattern(f"{a[:n]}*{b[-n:]}") for a, b in two for n in (1, 2, 3, 4)])
-    two = zip(first, last, strict=True)
     # No index knows what comes after what in a value, so each that has both parts is looked at.
     yield Group("pattern of two parts anywhere", REST, [pattern(f"*{a[:n]}*{b[-n:]}*") for a, b in two for n in (1, 2)])
 

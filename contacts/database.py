@@ -127,7 +127,6 @@ class Writer:
         self.lock = threading.Lock()
         self.changes: deque[Change] = deque()
         self.connection: sqlite3.Connection | None = None
-        self.path = ""
 
     def write(self, change: Change) -> Any:
         """Make a change, or let the thread that writes make it; return the row that its statement returns."""
@@ -171,10 +170,10 @@ class Writer:
                     rows = [run(connection, change) for change in changes]
         except BaseException as raised:
             error, rows = raised, [None] * len(changes)
+            with suppress(ValueError):  # where it did not come to taking it
+                self.changes.remove(first)
         for change, row in zip(changes, rows, strict=True):
             change.made, change.row, change.error = True, row, error
-        with suppress(ValueError):
-            self.changes.remove(first)
 
     def taken(self) -> list[Change]:
         """Take all changes that wait; some may be withdrawn meanwhile."""
@@ -186,10 +185,7 @@ class Writer:
 
     def opened(self) -> sqlite3.Connection:
         """Return the connection."""
-        if self.connection is None or self.path != db.database:
-            if self.connection is not None:
-                self.connection.close()
-            self.path = db.database
+        if self.connection is None:
             self.connection = connect((("busy_timeout", 0),))
         return self.connection
 

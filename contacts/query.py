@@ -126,13 +126,15 @@ def find(shape: Shape, values: list[Any], limit: int, offset: int) -> tuple[int,
     """
     with transaction(db.connection(), "BEGIN"):
         if shape.searched and not is_decided(shape) and limit <= BLOCK:
-            found = 0
+            found, contacts = 0, None
             if shape.sort == "name":
-                found, _ = run(found_sql(shape, "glance"), (*values, limit, offset))
-            if found < limit:
-                revision, total, contacts = run(hits_sql(shape, MANY + 1), (*values, limit, offset))
-                if total <= MANY:
-                    return revision, total, contacts
+                found, contacts = run(found_sql(shape, "glance"), (*values, limit, offset))
+            if found == limit:
+                revision, _, total = run(head_sql(shape), values)
+                return revision, total, contacts
+            revision, total, contacts = run(hits_sql(shape, MANY + 1), (*values, limit, offset))
+            if total <= MANY:
+                return revision, total, contacts
         revision, size, total = run(head_sql(shape), values)
         wanted = min(limit, total - offset)
         if not 0 < wanted <= BLOCK:

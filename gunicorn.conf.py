@@ -1,15 +1,13 @@
 """How gunicorn runs the service; override with GUNICORN_CMD_ARGS or on its command line."""
 
+import atexit
 import os
 import shutil
-from itertools import count
+import sys
+import tempfile
+from typing import Any
 
-from gunicorn.arbiter import Arbiter
-from gunicorn.config import Config
-from gunicorn.glogging import Logger
-from gunicorn.workers.gthread import ThreadWorker
-
-from contacts import logs, metrics
+from contacts import logs
 
 bind = "127.0.0.1:8000"
 wsgi_app = "wsgi:app"
@@ -17,37 +15,31 @@ wsgi_app = "wsgi:app"
 # A bad setting stops the start at once, with one line, instead of every worker in turn.
 preload_app = True
 
-# gthread, with threads that take turns, and time limits for slow clients.
-worker_class = "contacts.worker.Worker"
-# One for each core that this process may use: Python computes on one at a time. Two at least, so that one answers
-# while another starts anew; eight at most, as all of them wait for one writer.
-workers = max(2, min(len(os.sched_getaffinity(0)), 8))
-# They take turns: more than one is at work only while a request takes long.
+# Threads wait for the disk and for other writes; Python computes on one at a time.
+worker_class = "gthread"
 threads = 4
+# One worker for each core that this process may use. Two at least, so that one answers while another starts anew;
+# eight at most, as all of them wait for one writer.
+workers = max(2, min(len(os.sched_getaffinity(0)), 8))
 
 # Seconds. Longer than a proxy keeps an idle connection (nginx: 60), so that it is the proxy that closes it: a request
 # that is on its way when the service closes fails.
 keepalive = 75
-# A worker that shows no life for so long is killed; requests may take longer.
+# Seconds after which a worker that shows no life is killed; requests may take longer.
 timeout = 30
-# Requests that run when the service stops have so long to end. systemd's TimeoutStopSec is to be longer.
+# Seconds that running requests have when the service stops. systemd's TimeoutStopSec must be longer.
 graceful_timeout = 30
 
-# A worker starts anew after so many requests, whatever its memory has come to; not all at once.
-max_requests = 100_000
-max_requests_jitter = 20_000
+# The heartbeat files of the workers, in memory: a slow disk would look like a dead worker.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 # nosec B108 # names are new
 
-# Where files are memory: a slow disk would pass for a worker without life, and slow down every count.
-MEMORY = "/dev/shm"  # noqa: S108 # nosec B108 # what is made there has a new name
-worker_tmp_dir = MEMORY if os.access(MEMORY, os.W_OK) else None
-
-# As many connections of one worker leave room for the database's files among the 1024 that a process may open.
+# Connections of one worker. They leave room for the database's files among the 1024 that a process may open.
 worker_connections = 500
 
 # A socket for an administration that this service does not use.
 control_socket_disable = True
 
-# The longest that gunicorn allows: some 240 ids in one filter.
+# Bytes, the longest that gunicorn allows: some 240 ids in one filter.
 limit_request_line = 8190
 
 # gunicorn itself believes no header about scheme and path (it would those of this machine and of unix sockets):
@@ -55,36 +47,36 @@ limit_request_line = 8190
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 
+# gunicorn's own log, in the service's lines. Its access log stays off: contacts/middleware.py writes one.
+logconfig_dict = {**logs.configuration(os.environ.get("CONTACTS_LOG_FORMAT", "text")), "root": {}}
 
-class ServiceLogger(Logger):
-    """gunicorn's own log, among the service's lines. Its access log stays off: contacts/middleware.py has one."""
-
-    def setup(self, cfg: Config) -> None:
-        """Write to where the service writes, unless --error-logfile names a file."""
-        super().setup(cfg)
-        if cfg.errorlog == "-":
-            logs.take_over(self.error_log)
-
-
-logger_class = ServiceLogger
+# The folder in which the workers count together: prometheus-client wants it named and empty before its first import.
+# gunicorn reads this file again at a reload, when the folder is in use; a new master makes a folder of its own.
+MASTER = os.getpid()
+if f"contacts-metrics-{MASTER}-" not in os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""):
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"contacts-metrics-{MASTER}-")
 
 
-def on_starting(server: Arbiter) -> None:
-    """Let the workers count together."""
-    server.metrics_folder = metrics.share(worker_tmp_dir)
+@atexit.register
+def remove_counts() -> None:
+    """Remove what the workers counted, also after a start that failed; workers that exit leave it."""
+    if os.getpid() == MASTER:
+        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
 
 
-def pre_fork(server: Arbiter, worker: ThreadWorker) -> None:
-    """Give a worker the lowest number that none has; so it goes on with the counts of one that is gone."""
-    taken = {each.number for each in server.WORKERS.values()}
-    worker.number = next(number for number in count(1) if number not in taken)
+def on_starting(_: Any) -> None:
+    """Make the database, or bring it to this version, before the first worker starts."""
+    from contacts import settings, upgrades  # noqa: PLC0415
+    from wsgi import app  # noqa: PLC0415
+
+    try:
+        upgrades.prepare(app.config["DATABASE"])
+    except settings.SettingsError as error:
+        sys.exit(f"contacts: {error}")
 
 
-def post_fork(_: Arbiter, worker: ThreadWorker) -> None:
-    """Count under the worker's number. Connections to the database are dropped by contacts/database.py."""
-    metrics.worker = str(worker.number)
+def child_exit(_: Any, worker: Any) -> None:
+    """Let prometheus-client forget what a dead worker measures."""
+    from prometheus_client import multiprocess  # noqa: PLC0415
 
-
-def on_exit(server: Arbiter) -> None:
-    """Remove what the workers counted."""
-    shutil.rmtree(server.metrics_folder, ignore_errors=True)
+    multiprocess.mark_process_dead(worker.pid)

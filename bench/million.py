@@ -14,7 +14,7 @@ from itertools import combinations
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 from app import create_app
 from bench import machine
@@ -22,7 +22,7 @@ from bench.people import DATA, database
 from contacts import query
 from contacts.database import db
 from contacts.model import ATTRIBUTES
-from contacts.schemas import ListQuery
+from contacts.parameters import ListQuery
 
 
 class Goal(NamedTuple):
@@ -68,7 +68,7 @@ class Measured(NamedTuple):
 
 def answer(asked: str) -> bytes:
     """Return the answer to a query string, as the service makes it."""
-    body = query.read(SCHEMA.read(asked)).body
+    body = query.read(SCHEMA.load(parse_qs(asked))).body
     return body if isinstance(body, bytes) else b"".join(body)
 
 

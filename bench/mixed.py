@@ -14,8 +14,7 @@ from bench.people import database
 from bench.server import Load, Request, Server, running, write
 from bench.sides import Sample, Side, requests, service, tidy
 
-GOAL_GAIN = 1.7
-GOAL_TAIL = 5
+GOAL_GAIN = 1.6
 
 # Of a hundred requests; a tenth are writes.
 SHARES = {

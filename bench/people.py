@@ -7,9 +7,11 @@ from hashlib import blake2b
 from itertools import accumulate
 from pathlib import Path
 
-from app import create_app
-from contacts.database import SCHEMA, own_connection
-from contacts.model import INSERT, columns
+from peewee import SqliteDatabase
+
+from contacts.database import PRAGMAS, SCHEMA
+from contacts.model import ADD, Row, row_of
+from contacts.upgrades import prepare
 
 # On the disk on which the project lies: where a write waits for the disk, it shall do so here.
 DATA = Path(__file__).parent / "data"
@@ -83,22 +85,23 @@ def database(count: int) -> Path:
 
 def fill(path: Path, count: int) -> None:
     """Make a database of as many contacts, quickly: it is thrown away when that fails."""
-    create_app({"DATABASE": str(path)})
-    with own_connection([("journal_mode", "off"), ("synchronous", "off"), ("cache_size", -1_000_000)]) as connection:
-        connection.execute("BEGIN")
-        for done, rows in enumerate(batched_rows(count)):
-            connection.executemany(INSERT, rows)
-            if count >= 1_000_000 and done % 10 == 0:
-                print(f"\rfilling: {done * 10_000:,} of {count:,} ", end="", file=sys.stderr, flush=True)
-        connection.execute("COMMIT")
-        connection.execute("PRAGMA journal_mode = wal")
+    prepare(str(path))
+    quick = {"journal_mode": "off", "synchronous": "off", "cache_size": -1_000_000}
+    database = SqliteDatabase(str(path), pragmas=PRAGMAS | quick)
+    with database.connection_context():
+        with database.atomic():
+            for done, rows in enumerate(batched_rows(count)):
+                ADD.execute_many(database, rows)
+                if count >= 1_000_000 and done % 10 == 0:
+                    print(f"\rfilling: {done * 10_000:,} of {count:,} ", end="", file=sys.stderr, flush=True)
+        database.pragma("journal_mode", "wal")
 
 
-def batched_rows(count: int) -> Iterator[list[tuple[str | None, ...]]]:
-    """Yield what INSERT binds, in lists of 10,000."""
+def batched_rows(count: int) -> Iterator[list[Row]]:
+    """Yield rows in lists of 10,000."""
     rows = []
     for contact in contacts(count):
-        rows.append(columns(contact))
+        rows.append(row_of(contact))
         if len(rows) == 10_000:
             yield rows
             rows = []

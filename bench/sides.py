@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from bench.server import ROOT, Request, ask, running
-from contacts.model import INSERT, columns
+from contacts.model import ADD, row_of
 
 # The kinds of work, and which status answers each.
 WORKS = {
@@ -77,20 +77,15 @@ def service(database: Path, workers: int = 1) -> Side:
         "CONTACTS_TRUSTED_PROXIES": "127.0.0.1",
         "CONTACTS_LOG_LEVEL": "WARNING",  # nobody else writes a line for each request
     }
-    return Side("service", command, environment, SERVICE, database, INSERT)
+    return Side("service", command, environment, SERVICE, database, ADD.sql)
 
 
 def bare(answers: Path) -> Side:
     """Return the bare Flask views; `answers` is the file of what they answer."""
     paths = {work: f"/{slug(work)}" for work in WORKS}
-    return Side("bare", gunicorn(OURS, "gunicorn.conf.py", "bench.bare:app"), {"BENCH_ANSWERS": str(answers)}, paths)
-
-
-def limit(database: Path) -> Side:
-    """Return the limit."""
-    command = gunicorn(OURS, "gunicorn.conf.py", "bench.limit:app")
-    paths = {work: path for work, path in SERVICE.items() if work != "GET one, 304"}
-    return Side("limit", command, {"CONTACTS_DATABASE": str(database)}, paths, database, INSERT)
+    return Side(
+        "bare", gunicorn(OURS, "bench/gunicorn.conf.py", "bench.bare:app"), {"BENCH_ANSWERS": str(answers)}, paths
+    )
 
 
 PEERS = ROOT / "bench/.venv/bin"
@@ -243,7 +238,7 @@ def requests(side: Side, work: str, about: Sample, round_: int, removed: int) ->
     """Return the requests for a side's run of a kind of work, in order; `removed`: how many contacts it may remove."""
     path = side.paths[work]
     method = "GET" if work in READS else work
-    if method == "PUT" and side.insert != INSERT and side.name != "bare":
+    if method == "PUT" and side.name not in {"service", "bare"}:
         method = "PATCH"
     if work == "GET one, 304":
         pairs = zip(about.ids, about.tags, strict=True)
@@ -278,8 +273,8 @@ def removable(side: Side, about: Sample, round_: int, count: int) -> list[str]:
     if side.database is None:
         return about.others[round_ * 100 :]
     new = [{"type": "Custom", **json.loads(body("gone", number))} for number in range(count)]
-    if side.insert == INSERT:
-        rows: Any = map(columns, new)
+    if side.name == "service":
+        rows: Any = [ADD.bind(row_of(contact)) for contact in new]
     else:
         rows = [(uuid.uuid4().hex, *contact.values()) for contact in new]
     with closing(sqlite3.connect(side.database, timeout=30)) as connection:

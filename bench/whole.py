@@ -39,7 +39,7 @@ def measure(count: int, rounds: int) -> Whole:
     side = service(path)
     plain, unordered, times, extras = [], [], [], []
     with running(side.command, side.environment) as server, closing(sqlite3.connect(path)) as connection:
-        for pragma, value in PRAGMAS:
+        for pragma, value in PRAGMAS.items():
             connection.execute(f"PRAGMA {pragma} = {value}")
         for _ in range(8):  # as each thread opens its connection
             ask(server.port, [Request("GET", "/contacts?limit=100", AGENT)])

@@ -5,8 +5,8 @@ import io
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,37 +15,34 @@ import peewee
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
-from contacts import files, tokens
-from contacts.database import RESTORE, SCHEMA_VERSION, db, own_connection, prepare
+from contacts import files, maintenance, tokens, upgrades
+from contacts.database import RESTORE_ADVICE, SCHEMA_VERSION, database_path, separate_connection
 from contacts.errors import unavailable
-from contacts.maintenance import MaintenanceError, backup, check, counts, refuse_database, replacing
-from contacts.model import ATTRIBUTES, TYPES, Token
+from contacts.maintenance import MaintenanceError, refuse_database, replacing
+from contacts.model import ATTRIBUTES, TYPES, VALUES, Contact, Token
 from contacts.roles import SPELLINGS, Role
 from contacts.settings import CHECKS, SettingsError
-from contacts.sync import ATTRIBUTES_OF, VALUES, Rejected, Sync, SyncError
+from contacts.sync import Summary, Sync, SyncError
 
-# How a bad row's unpaired surrogates are written.
-ESCAPED = "backslashreplace"
-
-# As many bad rows are shown; --rejects writes all of them.
-SHOWN = 20
+MAX_SHOWN_REJECTS = 20  # --rejects writes all of them
 
 FORMATS = click.Choice(list(files.READERS))
+OUTPUT_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 class Command(click.Command):
     """A command whose every failure is one line and the exit status 1.
 
-    It makes the database when told so; without, it refuses to work on one that does not exist: a copy or a check
-    of nothing would look like one of the directory.
+    `makes_database`: it makes the database if there is none. Others refuse, as a copy or a check of nothing would look
+    like one of the directory. An older database is upgraded.
     """
 
-    def __init__(self, *args: Any, makes: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, makes_database: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.makes = makes
+        self.makes_database = makes_database
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Read the command line."""
+        """Parse the command line."""
         try:
             return super().make_context(*args, **kwargs)
         except click.UsageError as error:
@@ -53,50 +50,39 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        path = database_path()
         try:
-            missing = not os.path.exists(db.database) or not os.path.getsize(db.database)
-            if missing and self.makes:
-                prepare(db.database)
-            elif missing:
+            if not self.makes_database and not (path.exists() and path.stat().st_size):
                 raise MaintenanceError(
-                    f"there is no database {db.database}; is CONTACTS_DATABASE as the service has it? "
+                    f"there is no database {path}; is CONTACTS_DATABASE as the service has it? "
                     "The service makes it when it starts, and so do sync and import."
                 )
+            upgrades.prepare(str(path))
             return super().invoke(ctx)
         except (SettingsError, SyncError, files.FileError, tokens.TokenError, MaintenanceError, OSError) as error:
             raise click.ClickException(str(error)) from None
         except (sqlite3.Error, peewee.DatabaseError) as error:
             reason = unavailable(error) or f"{error}; flask check tells more"
-            raise click.ClickException(f"{db.database}: {reason}") from None
+            raise click.ClickException(f"{path}: {reason}") from None
 
 
-class MaxDelete(click.ParamType[tuple[float, bool]]):
-    """A number of contacts, or a percentage of those that are there."""
-
-    name = "number or percentage"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, bool]:
-        """Return the number, and whether it is a percentage; fail for anything else."""
-        text = str(value).strip()
-        try:
-            number = float(text.removesuffix("%")) if text.endswith("%") else int(text)
-        except ValueError:
-            number = -1
-        if not 0 <= number < float("inf") or (text.endswith("%") and number > 100):
-            self.fail(f"{value!r} is neither a number (25) nor a percentage (10%)", param, ctx)
-        return number, text.endswith("%")
+def number_or_percentage(value: str) -> tuple[float, bool]:
+    """Return the number that is written in an option, and whether it is a percentage."""
+    text = value.strip()
+    try:
+        number = float(text.removesuffix("%")) if text.endswith("%") else int(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number < float("inf") or (text.endswith("%") and number > 100):
+        raise click.BadParameter(f"{value!r} is neither a number (25) nor a percentage (10%)")
+    return number, text.endswith("%")
 
 
-class RoleName(click.ParamType[Role]):
-    """A role, as a header or a person may spell it."""
-
-    name = "role"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Role:
-        """Return the role that is meant; fail for another word."""
-        if value.strip().lower() not in SPELLINGS:
-            self.fail(f"{value!r} is not a role; there are: {', '.join(Role)}", param, ctx)
-        return SPELLINGS[value.strip().lower()]
+def role_name(value: str) -> Role:
+    """Return the role that an argument names, spelled as in the role header."""
+    if value.strip().lower() not in SPELLINGS:
+        raise click.BadParameter(f"{value!r} is not a role; there are: {', '.join(Role)}")
+    return SPELLINGS[value.strip().lower()]
 
 
 def reading_options(command: Any) -> Any:
@@ -107,11 +93,7 @@ def reading_options(command: Any) -> Any:
             click.option("--encoding", default="utf-8", help="Of a file that is not UTF-8: windows-1252, utf-16, …"),
             click.option("--delimiter", default="", help="Between the cells of a CSV file; default: found out."),
             click.option("--ignore-extra", is_flag=True, help="Leave out columns that are not attributes."),
-            click.option(
-                "--rejects",
-                type=click.Path(dir_okay=False, path_type=Path),
-                help="Write bad rows there, apply the rest.",
-            ),
+            click.option("--rejects", type=OUTPUT_FILE, help="Write bad rows there, apply the rest."),
             click.option("--dry-run", is_flag=True, help="Change nothing; say what would change."),
         )
     ):
@@ -119,12 +101,19 @@ def reading_options(command: Any) -> Any:
     return command
 
 
-@click.command("sync", cls=Command, makes=True)
+@click.command("sync", cls=Command, makes_database=True)
 @click.argument("type_", metavar="User|Queue", type=click.Choice(["User", "Queue"], case_sensitive=False))
 @click.argument("file", type=click.File("rb"))
 @reading_options
 @click.option("--no-delete", is_flag=True, help="Keep the contacts that the file does not have.")
-@click.option("--max-delete", type=MaxDelete(), default="10%", show_default=True, help="Refuse to remove more.")
+@click.option(
+    "--max-delete",
+    type=number_or_percentage,
+    metavar="NUMBER OR PERCENTAGE",
+    default="10%",
+    show_default=True,
+    help="Refuse to remove more.",
+)
 def sync_command(
     type_: str,
     file: BinaryIO,
@@ -139,111 +128,15 @@ def sync_command(
     Users are matched by userName, Queues by name, ignoring case. Exit status: 0 done, 1 nothing was changed,
     2 done without the rows that --rejects has.
     """
-    with Sync(type_) as sync, failure_recorded(sync, dry_run):
-        refuse_input(file, rejects)
-        load(sync, file, **reading)
-        summary = sync.compare(delete=not no_delete)
-        refuse_bad_rows(sync, rejects)
-        for attribute, number in sync.lost().items():
+    with Sync(type_, dry_run) as sync:
+        summary = compare(sync, file, rejects, delete=not no_delete, **reading)
+        for attribute, number in sync.staging.lost().items():
             click.echo(f"warning: no row has a value for {attribute}, and {number} contacts lose theirs", err=True)
-        most, percent = max_delete
-        if summary.removed > (most * sync.present() / 100 if percent else most):
-            raise click.ClickException(
-                f"the file lacks {summary.removed} of the {sync.present()} {type_}s of the directory; nothing was "
-                f"changed. If they are to go, say --max-delete {summary.removed}; if they are to stay, --no-delete."
-            )
-        finish(sync, summary, dry_run)
+        sync.check_removals(summary, *max_delete)
+        apply(sync, summary)
 
 
-@contextmanager
-def failure_recorded(sync: Sync, dry_run: bool) -> Iterator[None]:
-    """Keep in the database that the block failed."""
-    try:
-        yield
-    except Exception:
-        if not dry_run:
-            # Where that fails too, it is the first failure that the person has to hear of.
-            with suppress(sqlite3.Error):
-                sync.record(None)
-        raise
-
-
-def refuse_input(file: BinaryIO, rejects: Path | None) -> None:
-    """Fail when the bad rows would be written over the file that they come from, or over the database."""
-    if rejects:
-        refuse_database(rejects)
-        if rejects.exists() and os.path.exists(file.name) and rejects.samefile(file.name):
-            raise MaintenanceError(f"{rejects} is the file that is read; name another one for the bad rows")
-
-
-def load(sync: Sync, file: BinaryIO, format_: str | None, encoding: str, delimiter: str, ignore_extra: bool) -> None:
-    """Read a file into a sync; fail with one line when it cannot be read."""
-    try:
-        reading = files.Reading(
-            format_ or files.format_of(file.name),
-            "utf-8-sig" if encoding.lower().replace("_", "-") in {"utf-8", "utf8"} else encoding,
-            "\t" if delimiter in {"\\t", "tab"} else delimiter,
-            ignore_extra,
-        )
-        size = os.path.getsize(file.name) if os.path.isfile(file.name) else 0
-        with click.progressbar(
-            length=size, label="reading", file=sys.stderr, hidden=not size or not sys.stderr.isatty()
-        ) as bar:
-            sync.load(counted(files.read(file, reading), file, bar))
-    except files.FileError as error:
-        raise click.ClickException(f"{file.name}: {error}; nothing was changed") from None
-
-
-def counted(rows: Iterator[files.Row], file: BinaryIO, bar: Any) -> Iterator[files.Row]:
-    """Pass rows on, and tell the bar now and then how far the file is read."""
-    for index, row in enumerate(rows):
-        if index % 1000 == 0 and not bar.hidden:
-            bar.update(file.tell() - bar.pos)
-        yield row
-
-
-def refuse_bad_rows(sync: Sync, rejects: Path | None) -> None:
-    """Show the bad rows; fail because of them, or write them to the file for rejects."""
-    bad = 0
-    for bad, rejected in enumerate(sync.rejected(), 1):
-        if bad <= SHOWN:
-            for column, reason in rejected.reasons.items():
-                click.echo(f"line {rejected.line}, {column}: {reason}", err=True)
-    if bad > SHOWN:
-        click.echo(f"… and {bad - SHOWN} more bad rows", err=True)
-    if rejects:
-        with replacing(rejects) as temporary, temporary.open("w", encoding="utf-8", newline="", errors=ESCAPED) as file:
-            write_rejects(sync.rejected(), file)
-    elif bad:
-        raise click.ClickException(
-            f"{bad} bad rows; nothing was changed. "
-            "Mend them, or say --rejects FILE to put them there and apply the rest."
-        )
-
-
-def write_rejects(rejected: Iterator[Rejected], file: io.TextIOBase) -> None:
-    """Write bad rows as CSV: their line, the reasons and their values."""
-    writer = csv.writer(file)
-    writer.writerow(["line", "reason", *ATTRIBUTES])
-    for row in rejected:
-        reasons = " ".join(f"{column}: {reason}" for column, reason in row.reasons.items())
-        values = [files.escaped(str(row.values.get(name, ""))) for name in ATTRIBUTES]
-        writer.writerow([row.line, reasons, *values])
-
-
-def finish(sync: Sync, summary: Any, dry_run: bool) -> None:
-    """Apply the differences unless it is a dry run, print the summary, and end with the exit status."""
-    if not dry_run:
-        total = summary.added + summary.changed + summary.removed
-        with click.progressbar(length=total, label="writing", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
-            sync.apply(bar.update)
-        sync.record(summary)
-    click.echo(f"{sync.type}: {summary}{' (dry run: nothing was changed)' if dry_run else ''}")
-    if summary.rejected:
-        raise SystemExit(2)
-
-
-@click.command("import", cls=Command, makes=True)
+@click.command("import", cls=Command, makes_database=True)
 @click.argument("file", type=click.File("rb"))
 @reading_options
 def import_command(file: BinaryIO, rejects: Path | None, dry_run: bool, **reading: Any) -> None:
@@ -252,12 +145,83 @@ def import_command(file: BinaryIO, rejects: Path | None, dry_run: bool, **readin
     A row that the directory holds already (same name and number, ignoring case) is left as it is, so that a
     second run adds nothing. Exit status: as of sync.
     """
-    with Sync("Custom") as sync:
-        refuse_input(file, rejects)
-        load(sync, file, **reading)
-        summary = sync.compare(delete=False)
-        refuse_bad_rows(sync, rejects)
-        finish(sync, summary, dry_run)
+    with Sync("Custom", dry_run) as sync:
+        apply(sync, compare(sync, file, rejects, delete=False, **reading))
+
+
+def compare(sync: Sync, file: BinaryIO, rejects: Path | None, delete: bool, **reading: Any) -> Summary:
+    """Read a file into a sync; return what is to be done, unless there are bad rows without a file for them."""
+    if rejects:
+        refuse_database(rejects)
+        if rejects.exists() and os.path.exists(file.name) and rejects.samefile(file.name):
+            raise MaintenanceError(f"{rejects} is the file that is read; name another one for the bad rows")
+    load(sync, file, **reading)
+    summary = sync.compare(delete)
+    for row, reasons in islice(sync.staging.rejected(), MAX_SHOWN_REJECTS):
+        for column, reason in reasons.items():
+            click.echo(f"line {row.line}, {column}: {reason}", err=True)
+    if summary.rejected > MAX_SHOWN_REJECTS:
+        click.echo(f"… and {summary.rejected - MAX_SHOWN_REJECTS} more bad rows", err=True)
+    if rejects:
+        with replacing(rejects) as temporary:
+            write_rejects(sync, temporary)
+    elif summary.rejected:
+        raise click.ClickException(
+            f"{summary.rejected} bad rows; nothing was changed. "
+            "Mend them, or say --rejects FILE to put them there and apply the rest."
+        )
+    return summary
+
+
+def load(sync: Sync, file: BinaryIO, format_: str | None, encoding: str, delimiter: str, ignore_extra: bool) -> None:
+    """Read a file into a sync; fail with one line if it cannot be read."""
+    try:
+        reading = files.Reading(
+            format_ or files.format_of(file.name),
+            "utf-8-sig" if encoding.lower().replace("_", "-") in {"utf-8", "utf8"} else encoding,
+            "\t" if delimiter in {"\\t", "tab"} else delimiter,
+            ignore_extra,
+        )
+        size = os.path.getsize(file.name) if os.path.isfile(file.name) else 0
+        with progress_bar("reading", size) as bar:
+            sync.load(counted(files.read(file, reading), file, bar))
+    except files.FileError as error:
+        raise click.ClickException(f"{file.name}: {error}; nothing was changed") from None
+
+
+def progress_bar(label: str, length: int) -> Any:
+    """Return a progress bar; it is shown on a terminal only."""
+    return click.progressbar(length=length, label=label, file=sys.stderr, hidden=not length or not sys.stderr.isatty())
+
+
+def counted(rows: Iterable[files.Row], file: BinaryIO, bar: Any) -> Iterator[files.Row]:
+    """Yield the rows, and show in the bar now and then how far the file is read."""
+    for index, row in enumerate(rows):
+        if index % 1000 == 0 and not bar.hidden:
+            bar.update(file.tell() - bar.pos)
+        yield row
+
+
+def write_rejects(sync: Sync, path: Path) -> None:
+    """Write the bad rows as CSV: their line, the reasons and their values."""
+    # backslashreplace: a value of JSON may have unpaired surrogates.
+    with path.open("w", encoding="utf-8", newline="", errors="backslashreplace") as file:
+        writer = csv.writer(file)
+        writer.writerow(["line", "reason", *ATTRIBUTES])
+        for row, reasons in sync.staging.rejected():
+            values = [files.escaped(str(row.values.get(name, ""))) for name in ATTRIBUTES]
+            reason = " ".join(f"{column}: {reason}" for column, reason in reasons.items())
+            writer.writerow([row.line, reason, *values])
+
+
+def apply(sync: Sync, summary: Summary) -> None:
+    """Apply the differences unless it is a dry run, print the summary, and end with the exit status."""
+    if not sync.dry_run:
+        with progress_bar("writing", summary.added + summary.changed + summary.removed) as bar:
+            sync.apply(summary, bar.update)
+    click.echo(f"{sync.type}: {summary}{' (dry run: nothing was changed)' if sync.dry_run else ''}")
+    if summary.rejected:
+        raise SystemExit(2)
 
 
 @click.command("export", cls=Command)
@@ -270,12 +234,12 @@ def export_command(file: Path, type_: str | None, format_: str | None) -> None:
     All come from one moment, while the service runs.
     """
     write = files.WRITERS[format_ or files.format_of(str(file))]
-    attributes = ["id", "type", *(name for name in VALUES if not type_ or name in ATTRIBUTES_OF[type_])]
-    with own_connection() as connection:
-        rows = connection.execute(
-            f"SELECT json FROM contact {'WHERE type = ?' if type_ else ''} ORDER BY seq", [type_] if type_ else []
-        )
-        contacts = (row[0] for row in rows)
+    attributes = ["id", "type", *(name for name, each in VALUES.items() if not type_ or type_ in each.types)]
+    query = Contact.select(Contact.json).order_by(Contact.seq).dicts()
+    if type_:
+        query = query.where(Contact.type == type_)
+    with separate_connection() as database:
+        contacts = (row["json"] for row in query.iterator(database))
         if str(file) == "-":
             text = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
             write(text, contacts, attributes)
@@ -286,14 +250,14 @@ def export_command(file: Path, type_: str | None, format_: str | None) -> None:
 
 
 @click.command("backup", cls=Command)
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=OUTPUT_FILE)
 @click.option("--overwrite", is_flag=True, help="Replace the file when it exists.")
 def backup_command(file: Path, overwrite: bool) -> None:
     """Copy the database to FILE while the service runs, and check the copy.
 
     To restore: stop the service, put the copy in the place of the database, remove its -wal and -shm files, start.
     """
-    size = backup(file, overwrite)
+    size = maintenance.backup(file, overwrite)
     click.echo(f"{file}: {size} bytes, checked")
 
 
@@ -305,16 +269,15 @@ def check_command() -> None:
         value = current_app.config[name]
         shown = ", ".join(sorted(map(str, value))) if isinstance(value, frozenset) else value
         click.echo(f"CONTACTS_{name}: {shown or '(empty)'}")
-    if found := check():
-        raise click.ClickException(f"the database is damaged: {'; '.join(found)}; {RESTORE}")
+    if found := maintenance.check():
+        raise click.ClickException(f"the database is damaged: {'; '.join(found)}; {RESTORE_ADVICE}")
     click.echo(f"schema version: {SCHEMA_VERSION}")
-    with own_connection() as connection:
-        for type_, count in counts(connection).items():
+    with separate_connection() as database:
+        for type_, count in maintenance.counts(database).items():
             click.echo(f"{type_}: {count}")
-    there_are_tokens = Token.select().exists()
-    mode = Path(db.database).stat().st_mode & 0o077
-    if mode:
-        click.echo(f"warning: others on this machine may open the file; chmod 600 {db.database}", err=True)
+        there_are_tokens = Token.select().exists(database)
+    if database_path().stat().st_mode & 0o077:
+        click.echo(f"warning: others on this machine may open the file; chmod 600 {database_path()}", err=True)
     if not there_are_tokens and not current_app.config["TRUSTED_PROXIES"]:
         click.echo("warning: nobody can come in: there is neither a trusted proxy nor a token", err=True)
     click.echo("all is well")
@@ -323,8 +286,8 @@ def check_command() -> None:
 token = AppGroup("token", help="Make, list and revoke bearer tokens.")
 
 
-@token.command("create", cls=Command, makes=True)
-@click.argument("role", type=RoleName())
+@token.command("create", cls=Command, makes_database=True)
+@click.argument("role", type=role_name)
 @click.argument("label")
 def create_token(role: Role, label: str) -> None:
     """Make a bearer token and print it, once.

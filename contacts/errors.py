@@ -3,7 +3,7 @@
 import json
 import logging
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from itertools import islice
 from typing import Any
@@ -14,18 +14,15 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.http import HTTP_STATUS_CODES
 
 from contacts.database import result_code
-from contacts.logs import route
+from contacts.facts import facts, route
 
 log = logging.getLogger(__name__)
 
-# The longest body that is read, in bytes.
-LONGEST_BODY = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 
-# As many attributes or parameters are told what is wrong with them at once.
-MOST_REASONS = 20
+MAX_NAMES_WITH_REASONS = 20  # attributes or parameters in one answer
 
-# How long a client should wait before it tries again, in seconds.
-RETRY_AFTER = "1"
+RETRY_AFTER_S = "1"  # seconds after which a client may try again
 
 
 class StatusCode(IntEnum):
@@ -56,20 +53,9 @@ MEANINGS = {
 }
 
 
-class Reason(str):
-    """What is wrong with one attribute or parameter, and the statusCode that says so."""
-
-    status_code: StatusCode
-
-    def __new__(cls, status_code: StatusCode, text: str) -> "Reason":
-        """Make the text and remember its statusCode."""
-        reason = super().__new__(cls, text)
-        reason.status_code = status_code
-        return reason
-
-    def __getnewargs__(self) -> tuple[StatusCode, str]:  # type: ignore[override]
-        """Let copies (flask-smorest makes some of each schema) keep the statusCode."""
-        return self.status_code, str(self)
+def reason(status_code: StatusCode, message: str) -> dict[str, Any]:
+    """Return an error message for marshmallow that has a statusCode (its error_messages may be dictionaries)."""
+    return {"message": message, "statusCode": status_code}
 
 
 class ApiError(HTTPException):
@@ -95,19 +81,25 @@ class ApiError(HTTPException):
         return self.headers
 
 
-def invalid(errors: dict[str, list[Any]]) -> ApiError:
-    """Return the answer to a request whose attributes or parameters are wrong: name to reasons.
+def invalid(errors: Mapping[str, Any]) -> ApiError:
+    """Return the answer to a request with invalid attributes or parameters.
 
-    The statusCode is the first that applies, in the order of the contract's table. A body can have thousands of
-    wrong names; nobody reads as many reasons, so only the first names are told.
+    `errors` has marshmallow's messages by name: a reason(), text, or a list of them. The statusCode is the first that
+    applies, in the order of the contract's table. Of a body with thousands of wrong names, only the first are answered.
     """
-    errors = dict(islice(errors.items(), MOST_REASONS))
-    reasons = [(name, reason) for name in errors for reason in errors[name]]
-    status_code = min(getattr(reason, "status_code", StatusCode.INVALID) for _, reason in reasons)
-    return ApiError(422, status_code, " ".join(f"{name}: {reason}" for name, reason in reasons), errors)
+    status_codes, messages = set(), {}
+    for name, found in islice(errors.items(), MAX_NAMES_WITH_REASONS):
+        reasons = [
+            each if isinstance(each, dict) else reason(StatusCode.INVALID, str(each))
+            for each in (found if isinstance(found, list) else [found])
+        ]
+        status_codes |= {each["statusCode"] for each in reasons}
+        messages[name] = [each["message"] for each in reasons]
+    text = " ".join(f"{name}: {message}" for name in messages for message in messages[name])
+    return ApiError(422, min(status_codes), text, messages)
 
 
-# What the framework raises by itself: the statusCode and the message of an HTTP status.
+# Errors that the framework raises by itself: statusCode and message by HTTP status.
 STATUS_CODES = {
     401: StatusCode.UNAUTHENTICATED,
     403: StatusCode.ROLE,
@@ -122,7 +114,7 @@ MESSAGES = {
     500: "Something went wrong in the service; its log has the details.",
 }
 
-# What another moment or the administrator can mend, by SQLite's result code.
+# Errors that are temporary or fixable, by SQLite's result code.
 UNAVAILABLE = {
     sqlite3.SQLITE_BUSY: "The directory is busy with other changes.",
     sqlite3.SQLITE_LOCKED: "The directory is busy with other changes.",
@@ -137,18 +129,14 @@ def envelope(error: HTTPException) -> Response:
     """Return the answer to any error: the envelope, and the error's own headers (Allow, Retry-After, …)."""
     code = error.code or 500
     if isinstance(error, ApiError):
-        status_code, message, errors = error.status_code, error.message, error.errors
+        body: dict[str, Any] = {"statusCode": int(error.status_code), "statusMessage": error.message}
+        body |= {} if error.errors is None else {"errors": error.errors}
     else:
         status_code = STATUS_CODES.get(code, StatusCode.INTERNAL if code >= 500 else StatusCode.INVALID)
-        message = MESSAGES.get(code, f"{HTTP_STATUS_CODES.get(code, 'Error')}.").format(
-            method=request.method,
-            limit=LONGEST_BODY,
-            contacts=f"{request.script_root}{current_app.config['URL_PREFIX']}/contacts",
-        )
-        errors = None
-    body: dict[str, Any] = {"statusCode": int(status_code), "statusMessage": message}
-    if errors is not None:
-        body["errors"] = errors
+        path = f"{request.script_root}{current_app.config['URL_PREFIX']}/contacts"
+        message = MESSAGES.get(code, f"{HTTP_STATUS_CODES.get(code, 'Error')}.")
+        message = message.format(method=request.method, limit=MAX_BODY_BYTES, contacts=path)
+        body = {"statusCode": int(status_code), "statusMessage": message}
     response = Response(json.dumps(body, separators=(",", ":")), code, mimetype="application/json")
     for name, value in error.get_headers():
         if name.lower() not in {"content-type", "content-length"}:
@@ -157,43 +145,44 @@ def envelope(error: HTTPException) -> Response:
 
 
 def unavailable(error: Exception) -> str:
-    """Return what another moment or the administrator can mend, or "" for another error of the database."""
-    return UNAVAILABLE.get(result_code(error), "")
+    """Return a message if the error is temporary or fixable, else ""."""
+    found: BaseException | None = error
+    while found:
+        if message := UNAVAILABLE.get(result_code(found)):
+            return message
+        # A rollback that fails, as SQLite has done it by itself on a full disk, hides the error that led to it.
+        found = found.__context__
+    return ""
 
 
 def database_error(error: Exception) -> Response:
-    """Answer 503 to what passes or can be mended, 500 to the rest; the details go to the log alone."""
+    """Answer 503 if the error is temporary or fixable, else 500; the details go to the log only."""
     message = unavailable(error)
     if not message:
         return unexpected_error(error)
     log.error("request failed", extra={"fields": {**about_request(), "error": str(error)}})
-    return envelope(
-        ApiError(
-            503,
-            StatusCode.INTERNAL,
-            f"{message} Nothing was changed; try again.",
-            headers=[("Retry-After", RETRY_AFTER)],
-        )
-    )
+    return envelope(unavailable_error(f"{message} Nothing was changed; try again."))
+
+
+def unavailable_error(message: str) -> ApiError:
+    """Return the answer that the service cannot do this now."""
+    return ApiError(503, StatusCode.INTERNAL, message, headers=[("Retry-After", RETRY_AFTER_S)])
 
 
 def unexpected_error(error: Exception) -> Response:
-    """Answer 500 to a defect of ours, and write where it happened to the log."""
+    """Answer 500 to a bug, and log where it happened."""
     log.error("request failed", extra={"fields": about_request()}, exc_info=error)
     return envelope(InternalServerError())
 
 
 def about_request() -> dict[str, str]:
-    """Return what the log says of a request that failed; not its path, which may hold what is nobody's business."""
-    return {
-        "method": request.method,
-        "route": route(request),
-        "id": request.environ["contacts.request_id"],
-    }
+    """Return what the log says of a request that failed; not its path, which may hold private data."""
+    return {"method": request.method, "route": route(), "id": facts().request_id}
 
 
 def init_app(app: Flask) -> None:
-    """Send every error through here; flask-smorest sends the HTTPExceptions (see app.py)."""
+    """Answer every error here. After flask-smorest's registration, whose handler of HTTPException this one replaces."""
+    app.register_error_handler(HTTPException, envelope)
     app.register_error_handler(peewee.DatabaseError, database_error)
     app.register_error_handler(sqlite3.Error, database_error)
     app.register_error_handler(Exception, unexpected_error)

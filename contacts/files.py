@@ -1,4 +1,4 @@
-"""The files that directories come in and go out as: CSV, JSON arrays and NDJSON, row by row."""
+"""Readers and writers of files with contacts: CSV, JSON arrays and NDJSON, row by row."""
 
 import csv
 import io
@@ -15,23 +15,22 @@ from contacts.model import ATTRIBUTES
 EXTENSIONS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 DELIMITERS = ",;\t"
 
-# How much is read at a time, and the longest row there may be, in characters.
-CHUNK = 1 << 16
-LONGEST_ROW = 1 << 20
-csv.field_size_limit(LONGEST_ROW)
+READ_CHARACTERS = 1 << 16  # at a time
+MAX_ROW_CHARACTERS = 1 << 20
+csv.field_size_limit(MAX_ROW_CHARACTERS)
 
-_blanks = re.compile(r"\s*")
+BLANKS = re.compile(r"\s*")
 
-# A spreadsheet runs a cell that begins so as a formula. An apostrophe in front keeps it text.
-_formula = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
+# A spreadsheet runs a cell that begins like this as a formula. An apostrophe before it keeps it text.
+FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
 
 
 class FileError(Exception):
-    """A file cannot be read at all; the message says where and why."""
+    """A file cannot be read; the message says where and why."""
 
 
 class Row(NamedTuple):
-    """One row of a file: the line it begins on, its values by attribute, and what is wrong with its form."""
+    """A row of a file: the line that it begins on, its values by attribute, and what is wrong with its form."""
 
     line: int
     values: dict[str, Any]
@@ -43,12 +42,12 @@ class Reading(NamedTuple):
 
     format: str
     encoding: str = "utf-8-sig"
-    delimiter: str = ""  # "": found out from the header
+    delimiter: str = ""  # "": detected in the header
     ignore_extra: bool = False
 
 
 def format_of(name: str) -> str:
-    """Return the format that a file's name tells; raise FileError when it does not."""
+    """Return the format that a file's extension stands for; raise FileError if it is unknown."""
     extension = PurePath(name).suffix.lower()
     if extension not in EXTENSIONS:
         raise FileError("the name does not tell the format; say --format csv, json or ndjson")
@@ -58,10 +57,10 @@ def format_of(name: str) -> str:
 def read(file: BinaryIO, reading: Reading) -> Iterator[Row]:
     """Yield the rows of a file, in bounded memory.
 
-    Raise FileError when the file is not what `reading` says, or has columns that are not attributes.
+    Raise FileError if the file is not as `reading` says, or has columns that are no attributes.
     """
     try:
-        # newline="": a quoted cell keeps its line breaks as they are (and is refused for them, by its line).
+        # newline="": the line breaks in a quoted cell stay as they are (and the row is refused for them).
         text = io.TextIOWrapper(file, encoding=reading.encoding, newline="" if reading.format == "csv" else None)
     except LookupError:
         raise FileError(f"there is no encoding {reading.encoding!r}; try utf-8, windows-1252 or utf-16") from None
@@ -91,14 +90,14 @@ def read_csv(text: io.TextIOWrapper, reading: Reading) -> Iterator[Row]:
     delimiter = reading.delimiter or max(DELIMITERS, key=re.sub('"[^"]*"', "", first).count)
     header = next(csv.reader([first], delimiter=delimiter))
     names = [attribute(name, reading.ignore_extra) for name in header]
-    check_twice(names)
+    refuse_duplicates(names)
     columns = [(index, name) for index, name in enumerate(names) if name]
     rows = csv.reader((line for _, line in lines), delimiter=delimiter, strict=True)
     line = before + 1
     try:
         for cells in rows:
             if not "".join(cells).strip():
-                pass  # spreadsheets end files with rows of blanks
+                pass  # spreadsheets write blank rows at the end
             elif len(cells) == len(names):
                 yield Row(line, {name: unescaped(cells[index]) for index, name in columns if cells[index]})
             else:
@@ -110,47 +109,47 @@ def read_csv(text: io.TextIOWrapper, reading: Reading) -> Iterator[Row]:
 
 
 class Scanner:
-    """Reads JSON values from a stream one after the other."""
+    """A stream of JSON values, read one after the other."""
 
     def __init__(self, text: io.TextIOWrapper) -> None:
         self.text = text
-        self.buffer, self.at = "", 0
+        self.buffer, self.position = "", 0
         self.line = 1
         self.decode = json.JSONDecoder().raw_decode
 
     def more(self) -> bool:
-        """Read on; return whether there was more."""
-        chunk = self.text.read(CHUNK)
-        self.buffer, self.at = self.buffer[self.at :] + chunk, 0
+        """Read more into the buffer; return whether there was more."""
+        chunk = self.text.read(READ_CHARACTERS)
+        self.buffer, self.position = self.buffer[self.position :] + chunk, 0
         return bool(chunk)
 
     def move(self, end: int) -> None:
-        """Go on behind what was read, counting lines."""
-        self.line += self.buffer.count("\n", self.at, end)
-        self.at = end
+        """Move to a position in the buffer, counting lines."""
+        self.line += self.buffer.count("\n", self.position, end)
+        self.position = end
 
     def peek(self) -> str:
-        """Return the next character that is not blank, "" at the end."""
+        """Return the next character that is not blank, or "" at the end."""
         while True:
-            self.move(_blanks.match(self.buffer, self.at).end())  # type: ignore[union-attr]
-            if self.at < len(self.buffer):
-                return self.buffer[self.at]
+            self.move(BLANKS.match(self.buffer, self.position).end())  # type: ignore[union-attr]
+            if self.position < len(self.buffer):
+                return self.buffer[self.position]
             if not self.more():
                 return ""
 
     def take(self) -> str:
-        """Return the next character that is not blank, and go on behind it."""
+        """Return the next character that is not blank, and move past it."""
         character = self.peek()
-        self.at += len(character)
+        self.position += len(character)
         return character
 
     def value(self) -> Any:
-        """Return the next value; raise FileError when there is none."""
+        """Return the next value; raise FileError if there is none."""
         while True:
             try:
-                value, end = self.decode(self.buffer, self.at)
+                value, end = self.decode(self.buffer, self.position)
             except (ValueError, RecursionError):
-                if len(self.buffer) - self.at < LONGEST_ROW and self.more():
+                if len(self.buffer) - self.position < MAX_ROW_CHARACTERS and self.more():
                     continue
                 raise FileError(f"line {self.line}: not valid JSON; is the file cut off?") from None
             self.move(end)
@@ -158,13 +157,13 @@ class Scanner:
 
 
 def bounded(text: io.TextIOWrapper) -> Iterator[str]:
-    """Yield the lines of a file; raise FileError for one that would not fit into memory."""
+    """Yield the lines of a file; raise FileError for one that is too long."""
     for number in count(1):
-        line = text.readline(LONGEST_ROW + 1)
+        line = text.readline(MAX_ROW_CHARACTERS + 1)
         if not line:
             return
-        if len(line) > LONGEST_ROW:
-            raise FileError(f"line {number} is longer than {LONGEST_ROW} characters")
+        if len(line) > MAX_ROW_CHARACTERS:
+            raise FileError(f"line {number} is longer than {MAX_ROW_CHARACTERS} characters")
         yield line
 
 
@@ -178,7 +177,7 @@ def read_json(text: io.TextIOWrapper, reading: Reading) -> Iterator[Row]:
     while separator == ",":
         scanner.peek()
         line = scanner.line
-        yield members(scanner.value(), line, names, reading)
+        yield object_row(scanner.value(), line, names, reading)
         separator = scanner.take()
     if separator != "]":
         raise FileError(f"line {scanner.line}: a comma or ] is missing; is the file cut off?")
@@ -187,7 +186,7 @@ def read_json(text: io.TextIOWrapper, reading: Reading) -> Iterator[Row]:
 
 
 def read_ndjson(text: io.TextIOWrapper, reading: Reading) -> Iterator[Row]:
-    """Yield the objects of a file with one JSON object a line."""
+    """Yield the objects of a file that has one JSON object per line."""
     names: dict[str, str] = {}
     for line, written in enumerate(bounded(text), 1):
         if not written.strip():
@@ -197,7 +196,7 @@ def read_ndjson(text: io.TextIOWrapper, reading: Reading) -> Iterator[Row]:
         except (ValueError, RecursionError):
             yield Row(line, {}, "Not valid JSON; is the file cut off?")
         else:
-            yield members(value, line, names, reading)
+            yield object_row(value, line, names, reading)
 
 
 READERS: dict[str, Callable[[io.TextIOWrapper, Reading], Iterator[Row]]] = {
@@ -207,8 +206,8 @@ READERS: dict[str, Callable[[io.TextIOWrapper, Reading], Iterator[Row]]] = {
 }
 
 
-def members(value: Any, line: int, names: dict[str, str], reading: Reading) -> Row:
-    """Return a JSON object as a row; `names` remembers the spellings met so far."""
+def object_row(value: Any, line: int, names: dict[str, str], reading: Reading) -> Row:
+    """Return a JSON object as a row; `names` caches the attributes by spelling."""
     if not isinstance(value, dict):
         return Row(line, {}, f"A contact is a JSON object, this is {json.dumps(value)[:40]}.")
     for name in value:
@@ -219,8 +218,8 @@ def members(value: Any, line: int, names: dict[str, str], reading: Reading) -> R
                 raise FileError(f"line {line}: {error}") from None
     found = [names[name] for name in value]
     if len(set(found)) < len(found):
-        check_twice(found)
-    # null and "" are no value; a number is written as it reads, as employee IDs and extensions often are one.
+        refuse_duplicates(found)
+    # null and "" are no value. An integer becomes text: employee IDs and extensions are often written as one.
     return Row(
         line,
         {
@@ -232,9 +231,9 @@ def members(value: Any, line: int, names: dict[str, str], reading: Reading) -> R
 
 
 def attribute(name: str, ignore_extra: bool) -> str:
-    """Return the attribute that a column is, ignoring case, blanks, _ and -; "" for one to be ignored.
+    """Return the attribute that a column stands for, ignoring case, blanks, _ and -; "" for a column to be ignored.
 
-    Raise FileError for a column that is none.
+    Raise FileError for an unknown column.
     """
     spelling = re.sub(r"[\s_-]", "", name).lower()
     if spelling in SPELLINGS:
@@ -249,8 +248,8 @@ def attribute(name: str, ignore_extra: bool) -> str:
 SPELLINGS = {name.lower(): name for name in ATTRIBUTES}
 
 
-def check_twice(names: list[str]) -> None:
-    """Raise FileError when two columns are the same attribute."""
+def refuse_duplicates(names: list[str]) -> None:
+    """Raise FileError if two columns stand for the same attribute."""
     for name in names:
         if name and names.count(name) > 1:
             raise FileError(f"there are two columns for {name}")
@@ -276,7 +275,7 @@ def write_json(text: TextIO, contacts: Iterable[str], _: Iterable[str]) -> None:
 
 
 def write_ndjson(text: TextIO, contacts: Iterable[str], _: Iterable[str]) -> None:
-    """Write contacts, each as JSON, one a line."""
+    """Write contacts, each as JSON, one per line."""
     for contact in contacts:
         text.write(f"{contact}\n")
 
@@ -289,10 +288,10 @@ WRITERS: dict[str, Callable[[TextIO, Iterable[str], Iterable[str]], None]] = {
 
 
 def unescaped(cell: str) -> str:
-    """Return what a CSV cell says, without the apostrophe that keeps it from being a formula."""
-    return cell[1:] if cell[:1] == "'" and _formula.match(cell) else cell
+    """Return the value of a CSV cell, without the apostrophe that keeps it from being a formula."""
+    return cell[1:] if cell[:1] == "'" and FORMULA.match(cell) else cell
 
 
 def escaped(value: str) -> str:
     """Return a value as a CSV cell that no spreadsheet runs as a formula."""
-    return f"'{value}" if _formula.match(value) else value
+    return f"'{value}" if FORMULA.match(value) else value

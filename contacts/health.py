@@ -4,27 +4,29 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 
-from flask import Flask, Response
+from flask import Blueprint, Response
 
-from contacts.database import SCHEMA_VERSION, db, result_code
-from contacts.errors import RETRY_AFTER, UNAVAILABLE, ApiError, StatusCode
+from contacts.database import SCHEMA_VERSION, database_path, result_code
+from contacts.errors import RETRY_AFTER_S, UNAVAILABLE, ApiError, StatusCode
 
-# Less room than this on the disk, in bytes, is none: a write needs some of it for its WAL.
-LEAST_ROOM = 1024 * 1024
+MIN_FREE_DISK_BYTES = 1024 * 1024  # a write needs some for its WAL
 
-WELL = b'{"statusCode":0}'
+HEALTHY = b'{"statusCode":0}'
 
-
-def alive() -> Response:
-    """Answer that the service answers."""
-    return Response(WELL, mimetype="application/json")
+blp = Blueprint("health", __name__)
 
 
-def ready() -> Response:
-    """Answer that contacts can be read and written; raise ApiError 503 when they cannot."""
-    path = Path(db.database)
+@blp.get("/healthz")
+def healthz() -> Response:
+    """Answer that the service runs."""
+    return Response(HEALTHY, mimetype="application/json")
+
+
+@blp.get("/readyz")
+def readyz() -> Response:
+    """Answer that contacts can be read and written; raise ApiError 503 if they cannot."""
+    path = database_path()
     try:
         # A connection of its own opens the file that is there now, and mode=rw makes none.
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=0)) as connection:
@@ -42,17 +44,11 @@ def ready() -> Response:
             raise not_ready(UNAVAILABLE.get(code, "The directory's file cannot be used.")) from None
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise not_ready("The directory's folder cannot be written.")
-    if shutil.disk_usage(path.parent).free < LEAST_ROOM:
+    if shutil.disk_usage(path.parent).free < MIN_FREE_DISK_BYTES:
         raise not_ready(UNAVAILABLE[sqlite3.SQLITE_FULL])
-    return Response(WELL, mimetype="application/json")
+    return Response(HEALTHY, mimetype="application/json")
 
 
 def not_ready(reason: str) -> ApiError:
-    """Return the answer of a service that cannot do its work now."""
-    return ApiError(503, StatusCode.INTERNAL, reason, headers=[("Retry-After", RETRY_AFTER)])
-
-
-def init_app(app: Flask) -> None:
-    """Add both paths; they need no role."""
-    app.add_url_rule("/healthz", "healthz", alive)
-    app.add_url_rule("/readyz", "readyz", ready)
+    """Return the answer of a service that is not ready."""
+    return ApiError(503, StatusCode.INTERNAL, reason, headers=[("Retry-After", RETRY_AFTER_S)])

@@ -1,124 +1,104 @@
-"""The log: one line per event on standard output, as text or as JSON."""
+"""The log: one line per event on standard output, as text or as JSON; and the audit lines."""
 
 import json
 import logging
+import logging.config
 import re
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any, TextIO
+from typing import Any
 
-from flask import Flask, Request
+from flask import Flask, request
+from werkzeug.local import LocalProxy
 
-# What no line shows need not be found out for each: https://docs.python.org/3/howto/logging.html#optimization
-logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+from contacts.facts import facts
+from contacts.model import ATTRIBUTES
 
-# What stands in a line of text without quotes.
-_plain = re.compile(r"[!#-<>-\[\]-~]+")
+audit_log = logging.getLogger("contacts.audit")
 
-_encoded = json.JSONEncoder(separators=(",", ":"), default=str).encode
+MAX_USER_LENGTH = 255  # characters of a user's name that a proxy sends
 
+# Standard output as it is at the moment of writing.
+STDOUT: Any = LocalProxy(lambda: sys.stdout)
 
-class Stdout(logging.StreamHandler[TextIO]):
-    """Standard output, whatever it is at the moment."""
-
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-
-    @property
-    def stream(self) -> TextIO:  # type: ignore[override]
-        """Return where lines go."""
-        return sys.stdout
+_unquoted = re.compile(r"[!#-<>-\[\]-~]+")
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
-HANDLER = Stdout()
-
-
-class Text(logging.Formatter):
+class TextFormatter(logging.Formatter):
     """2026-11-23T21:08:11.123+00:00 INFO what happened name=value name="another value"."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line; those of a traceback follow, indented, so that none of them passes for an event."""
-        message = record.getMessage()
-        if not message.isprintable():
-            message = escaped(message)
-        line = f"{moment(record)} {record.levelname} {message}"
-        for name, value in fields(record).items():
-            line += f" {name}={value if type(value) in NUMBERS else shown(value)}"
+        """Return the line. The lines of a traceback follow, indented, so that none of them looks like an event."""
+        fields = "".join(f" {name}={quoted(value)}" for name, value in getattr(record, "fields", {}).items())
+        line = f"{timestamp(record)} {record.levelname} {escaped(record.getMessage())}{fields}"
         if record.exc_info:
             line += "".join(f"\n  {escaped(each)}" for each in self.formatException(record.exc_info).split("\n"))
         return line
 
 
-class Json(logging.Formatter):
-    """One JSON object with time, level, message and what else there is to say."""
+class JsonFormatter(logging.Formatter):
+    """One JSON object with time, level, message and the event's fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; a traceback is one of its values."""
-        line = {
-            "time": moment(record),
-            "level": record.levelname,
-            "message": record.getMessage(),
-            **fields(record),
-        }
+        line = {"time": timestamp(record), "level": record.levelname, "message": record.getMessage()}
+        line |= getattr(record, "fields", {})  # log.info("request", extra={"fields": {"status": 200}})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return _encoded(line)
+        return _encode(line)
 
 
-NUMBERS = {int, float}
-
-FORMATS: dict[str, type[logging.Formatter]] = {"text": Text, "json": Json}
-
-
-def moment(record: logging.LogRecord) -> str:
-    """Return when it happened, in UTC."""
-    seconds = int(record.created)
-    return f"{second(seconds)}.{int((record.created - seconds) * 1000):03}+00:00"
+def timestamp(record: logging.LogRecord) -> str:
+    """Return the time of an event in UTC, with milliseconds."""
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
 
-@lru_cache(maxsize=1)
-def second(seconds: int) -> str:
-    """Return the same without fractions of the second: most lines have that of the last one."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def fields(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the names and values that came with the message: log.info("request", extra={"fields": …})."""
-    return getattr(record, "fields", {})
-
-
-def shown(value: Any) -> str:
-    """Return a value that ends where it seems to: in quotes, with escapes, unless it is plain."""
-    return value if isinstance(value, str) and _plain.fullmatch(value) else _encoded(value)
+def quoted(value: Any) -> str:
+    """Return a value as it stands in a line of text: quoted, with escapes, unless its end is clear without."""
+    return value if isinstance(value, str) and _unquoted.fullmatch(value) else _encode(value)
 
 
 def escaped(text: str) -> str:
-    """Return a text without what would end its line, or move the cursor."""
+    """Return text without characters that end a line or move the cursor."""
+    if text.isprintable():
+        return text
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
-def route(request: Request) -> str:
-    """Return the rule that a request's path matches: what is logged and counted in the place of the path."""
-    return request.url_rule.rule if request.url_rule else "unmatched"
+def configuration(log_format: str, level: str = "INFO") -> dict[str, Any]:
+    """Return the configuration of the service's and gunicorn's logs, for logging.config.dictConfig()."""
+    formatter = JsonFormatter if log_format.lower() == "json" else TextFormatter
+    to_stdout = {"handlers": ["stdout"], "propagate": False}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": formatter}},
+        "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "line", "stream": STDOUT}},
+        "loggers": {
+            "contacts": {**to_stdout, "level": level},
+            # Audit lines are written at every level.
+            "contacts.audit": {"level": min(logging.getLevelName(level), logging.INFO)},
+            "gunicorn.error": {**to_stdout, "level": "INFO"},
+        },
+    }
 
 
-def event(log: logging.Logger, message: str, fields: dict[str, Any]) -> None:
-    """Log at INFO. It takes half the time of log.info, which looks for the line of code that calls it."""
-    record = logging.LogRecord(log.name, logging.INFO, "", 0, message, (), None)
-    record.fields = fields
-    log.handle(record)
-
-
-def take_over(log: logging.Logger) -> None:
-    """Send what a logger is told here, and to no other place of its own."""
-    log.handlers = [HANDLER]
+def audit(action: str, contact_id: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Log a write that is on disk: who it was, and the attributes that differ; their values only at DEBUG."""
+    known = facts()
+    names = [name for name in ATTRIBUTES if name != "id" and old.get(name) != new.get(name)]
+    fields: dict[str, Any] = {"action": action, "contact": contact_id, "attributes": ",".join(names)}
+    if audit_log.isEnabledFor(logging.DEBUG):
+        fields |= {"old": {name: old.get(name) for name in names}, "new": {name: new.get(name) for name in names}}
+    # Without a token, the proxy that names the user is the trusted one that gave the role. WSGI decodes headers as
+    # Latin-1; proxies write UTF-8.
+    user = request.headers.get("X-Forwarded-User", "").encode("latin-1").decode("utf-8", "replace")
+    fields |= {"token": known.token} if known.token else {"user": user[:MAX_USER_LENGTH] or "-"}
+    audit_log.info("audit", extra={"fields": {**fields, "role": known.role, "id": known.request_id}})
 
 
 def init_app(app: Flask) -> None:
-    """Write the log in the form and from the level that the settings name; audit lines at every level."""
-    HANDLER.setFormatter(FORMATS[app.config["LOG_FORMAT"]]())
-    log = logging.getLogger("contacts")
-    take_over(log)
-    log.setLevel(app.config["LOG_LEVEL"])
-    logging.getLogger("contacts.audit").setLevel(min(log.level, logging.INFO))
+    """Write the log in the format and from the level that the settings name."""
+    logging.config.dictConfig(configuration(app.config["LOG_FORMAT"], app.config["LOG_LEVEL"]))

@@ -1,16 +1,17 @@
-"""What stands around the application: the proxy's word about its address, and an eye on every request."""
+"""Around every request: what a trusted proxy says of the address, the request id, common headers, log line, metrics."""
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from random import getrandbits
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flask import Flask
+from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from contacts import logs, metrics
+from contacts import metrics
+from contacts.facts import Facts, facts, route
 from contacts.roles import is_trusted
 from contacts.settings import Peers
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The form of what a proxy may say. Another one is not looked at: it would end up in a Location.
+# The headers that a trusted proxy may send, and their form; other values are dropped, as they would reach a Location.
 FORWARDED = {
     "HTTP_X_FORWARDED_PROTO": re.compile(r"https?"),
     "HTTP_X_FORWARDED_HOST": re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"),
@@ -30,92 +31,56 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Forwarded:
-    """Take scheme, host and prefix from X-Forwarded-Proto, -Host and -Prefix when a trusted proxy sends them."""
+    """WSGI middleware: Werkzeug's ProxyFix for X-Forwarded-Proto, -Host and -Prefix, from trusted proxies only."""
 
     def __init__(self, app: "WSGIApplication", trusted: Peers) -> None:
         self.app = app
         self.trusted = trusted
-        # Not REMOTE_ADDR: whose word counts is a matter of the direct peer.
+        # x_for=0: REMOTE_ADDR stays the direct peer, on which trust is decided.
         self.fixed = ProxyFix(app, x_for=0, x_proto=1, x_host=1, x_prefix=1)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer a request."""
+        """Pass the request on."""
         if FORWARDED.keys().isdisjoint(environ) or not is_trusted(environ.get("REMOTE_ADDR", ""), self.trusted):
             return self.app(environ, start_response)
         for header, form in FORWARDED.items():
-            # Of several, the last one: the proxy's own.
+            # The last of several values is the proxy's own.
             value = environ.get(header, "").rpartition(",")[2].strip().removesuffix("/")
             environ[header] = value if form.fullmatch(value) else ""
         return self.fixed(environ, start_response)
 
 
-class Watched:
-    """Give every request an id; log and count it when its answer is out.
-
-    Forbid browsers to guess what an answer is, and everybody to keep one that does not say who may.
-    """
-
-    def __init__(self, app: "WSGIApplication") -> None:
-        self.app = app
-
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer a request."""
-        began = perf_counter()
-        request_id = environ.get("HTTP_X_REQUEST_ID", "")
-        if not REQUEST_ID.fullmatch(request_id):
-            # Unguessable it need not be. os.urandom would let other threads go first: a twentieth of a small request.
-            request_id = f"{getrandbits(64):016x}"  # nosec B311
-        environ["contacts.request_id"] = request_id
-
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            # Flask takes the request out of environ before the body is sent.
-            environ["contacts.route"] = logs.route(environ["werkzeug.request"])
-            environ["contacts.status"] = int(status[:3])
-            headers += (("X-Request-ID", request_id), ("X-Content-Type-Options", "nosniff"))
-            if "Cache-Control" not in dict(headers):
-                headers.append(("Cache-Control", "no-store"))
-            return start_response(status, headers, exc_info)
-
-        return watched(self.app(environ, start), environ, began)
+def begin() -> None:
+    """Note what is known of a request at its start."""
+    request_id = request.headers.get("X-Request-ID", "")
+    if not REQUEST_ID.fullmatch(request_id):
+        request_id = f"{getrandbits(64):016x}"  # nosec B311 # it need not be unguessable
+    g.facts = Facts(request_id, request.method, request.remote_addr or "unix")
 
 
-def watched(body: Iterable[bytes], environ: "WSGIEnvironment", began: float) -> Iterator[bytes]:
-    """Pass the body on; at its end, also one that comes too soon, log and count the request."""
-    cut = ""
-    try:
-        for block in body:  # noqa: UP028 - it would close the body too, which comes below
-            yield block
-    except GeneratorExit:
-        cut = "by the client"
-        raise
-    except Exception as error:
-        cut = f"{type(error).__name__}: {error}"
-        raise
-    finally:
-        if hasattr(body, "close"):
-            body.close()
-        answered(environ, perf_counter() - began, cut)
+def finish(response: Response) -> Response:
+    """Set the headers of every answer; log and count the request when the answer is sent."""
+    known, matched = facts(), route()
+    headers = response.headers
+    headers.add("X-Request-ID", known.request_id)
+    headers.add("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Cache-Control", "no-store")
+    response.call_on_close(lambda: sent(known, matched, response.status_code))
+    return response
 
 
-def answered(environ: "WSGIEnvironment", seconds: float, cut: str) -> None:
-    """Log and count one request."""
-    method, route, status = environ["REQUEST_METHOD"], environ["contacts.route"], environ["contacts.status"]
-    metrics.count(route, method, status, seconds)
+def sent(known: Facts, matched: str, status: int) -> None:
+    """Log and count a request whose answer is sent."""
+    seconds = perf_counter() - known.began
+    metrics.count(matched, known.method, status, seconds)
     if log.isEnabledFor(logging.INFO):
-        fields = {
-            "method": method,
-            "route": route,
-            "status": status,
-            "ms": round(seconds * 1000, 2),
-            "role": environ.get("contacts.role", "-"),
-            "peer": environ.get("REMOTE_ADDR") or "unix",
-            "id": environ["contacts.request_id"],
-        }
-        if cut:
-            fields["cut"] = cut
-        logs.event(log, "request", fields)
+        fields = {"method": known.method, "route": matched, "status": status, "ms": round(seconds * 1000, 2)}
+        fields |= {"role": known.role, "peer": known.peer, "id": known.request_id}
+        log.info("request", extra={"fields": fields | ({"cut": known.interrupted} if known.interrupted else {})})
 
 
 def init_app(app: Flask) -> None:
-    """Stand around the application."""
-    app.wsgi_app = Watched(Forwarded(app.wsgi_app, app.config["TRUSTED_PROXIES"]))  # type: ignore[method-assign]
+    """Register the hooks; first of all, so that they see every request."""
+    app.wsgi_app = Forwarded(app.wsgi_app, app.config["TRUSTED_PROXIES"])  # type: ignore[method-assign]
+    app.before_request(begin)
+    app.after_request(finish)

@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import count
 from typing import Any, NamedTuple
 
-from contacts.database import db, own_connection, transaction
+from contacts.database import db, separate_connection
 from contacts.model import ATTRIBUTES, USER_ATTRIBUTES, row_number
 from contacts.text import BETWEEN, EDGE, HEAD, WORD, fold, marked, number_key, plain, without_accents
 
@@ -30,8 +30,8 @@ NEAR = 500
 # As many are read at most, in the order of the name, to find a page of a search's hits.
 WALK = 8000
 
-# The largest number that SQLite binds.
-MOST = 2**63 - 1
+# The largest integer that SQLite binds.
+MAX_INTEGER = 2**63 - 1
 
 
 class Query(NamedTuple):
@@ -96,7 +96,7 @@ TESTS = {
 def read(query: Query) -> Answer:
     """Return the list of contacts that the query asks for, from one snapshot of the directory."""
     shape, values = plan(query)
-    limit, offset = MOST if query.limit is None else query.limit, query.offset
+    limit, offset = MAX_INTEGER if query.limit is None else query.limit, query.offset
     if shape.searched and is_narrow(shape):
         revision, total, contacts = run(hits_sql(shape, FEW + 1), (*values, limit, offset))
         if total <= FEW:
@@ -124,7 +124,7 @@ def find(shape: Shape, values: list[Any], limit: int, offset: int) -> tuple[int,
     page of them soon; where they are rare, or far from the first, finding all and sorting them is quicker. Where each
     must be tested, it is tested once.
     """
-    with transaction(db.connection(), "BEGIN"):
+    with db.atomic():
         if shape.searched and not is_decided(shape) and limit <= BLOCK:
             found, contacts = 0, None
             if shape.sort == "name":
@@ -177,13 +177,12 @@ def stream(shape: Shape, values: list[Any], limit: int, offset: int) -> Iterator
     The snapshot lasts until the iterator is exhausted or closed.
     """
     # A small cache: each row is read once.
-    with own_connection((("cache_size", -1024),)) as connection:
-        connection.execute("BEGIN")
-        revision, _, total = connection.execute(*binding(head_sql(shape), values)).fetchone()
+    with separate_connection(cache_size=-1024) as database, database.atomic():
+        revision, _, total = database.execute_sql(*binding(head_sql(shape), values)).fetchone()
         yield b"%d" % revision
         yield b'{"statusCode":0,"totalCount":%d,"contacts":[' % total
         statement = f"SELECT CAST(json AS BLOB) FROM ({rows_sql(shape, 'search' if shape.searched else 'table')})"
-        rows = connection.execute(*binding(statement, (*values, limit, offset)))
+        rows = database.execute_sql(*binding(statement, (*values, limit, offset)))
         separator = b""
         while block := rows.fetchmany(BLOCK):
             yield separator + b",".join([row[0] for row in block])
@@ -242,7 +241,7 @@ def plan_filter(attribute: str, given: list[str]) -> tuple[str, list[Any]]:
     wanted = [*given, *filter(None, parts)]
     if attribute == "phoneNumber" and "*" in wanted:
         return "present", []
-    keys = list(dict.fromkeys(filter(None, map(ATTRIBUTES[attribute].fold, wanted))))
+    keys = list(dict.fromkeys(filter(None, map(ATTRIBUTES[attribute].make_key, wanted))))
     if attribute == "id":
         return "ids", [as_json([row_number(key) for key in keys]), as_json(keys)]
     if not keys:
@@ -376,7 +375,7 @@ def fragments(shape: Shape, only_tests: bool = False) -> Fragments:
 
     def tested(attribute: str) -> str:
         # +: no index serves it.
-        return ("+" if only_tests or attribute not in looked_up else "") + ATTRIBUTES[attribute].key
+        return ("+" if only_tests or attribute not in looked_up else "") + ATTRIBUTES[attribute].key_column
 
     return Fragments(
         [number(FILTERS[kind].format(tested(attribute))) for attribute, kind in shape.filters],
@@ -425,7 +424,7 @@ def is_decided(shape: Shape) -> bool:
 @lru_cache(maxsize=1024)
 def hits_sql(shape: Shape, most: int) -> str:
     """Return the statement that gives the revision, the number of hits, `most` at most, and a page of those."""
-    key = ATTRIBUTES[shape.sort].key
+    key = ATTRIBUTES[shape.sort].key_column
     columns = "contact.seq" if key == "seq" else f"contact.seq, {key}"
     found = f"SELECT {columns} {source_sql(shape, 'search')} LIMIT {most}"
     page = f"SELECT contact.seq FROM found AS contact ORDER BY {order_sql(shape)} {fragments(shape).limit}"
@@ -491,7 +490,7 @@ def order_sql(shape: Shape, backward: bool = False) -> str:
 
     Descending is the reverse of ascending, but for the contacts without the attribute. backward: the reverse of all.
     """
-    key, direction = ATTRIBUTES[shape.sort].key, " DESC" if shape.descending is not backward else ""
+    key, direction = ATTRIBUTES[shape.sort].key_column, " DESC" if shape.descending is not backward else ""
     if key == "seq":
         return f"contact.seq{direction}"
     nulls = f" NULLS {'FIRST' if backward else 'LAST'}" if shape.sort not in {"name", "type"} else ""

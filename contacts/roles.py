@@ -4,13 +4,13 @@ import ipaddress
 import re
 from enum import StrEnum
 from functools import lru_cache, partial
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from flask import Flask
+from flask import Flask, request
 
 from contacts import tokens
 from contacts.errors import ApiError, StatusCode
-from contacts.service import current
+from contacts.facts import facts
 from contacts.settings import Peers
 
 
@@ -31,42 +31,38 @@ SPELLINGS = {
 
 _bearer = re.compile(r"(?:^|,)\s*bearer(?:\s(.*))?$", re.IGNORECASE)
 
-WRITES = {"POST", "PUT", "DELETE"}
+WRITE_METHODS = {"POST", "PUT", "DELETE"}
 
 
-def check(contacts: str, header: str, trusted: Peers) -> None:
+def check(contacts_path: str, header: str, trusted: Peers) -> None:
     """Let a request to the contacts pass only with a role, and a write only with the admin's.
 
-    Raise ApiError 401 without a believable role, 403 when the role is not enough.
+    Raise ApiError 401 without a believable role, 403 if the role is not enough.
     """
-    # The rule that the router found decides; paths have more spellings (//contacts) than one would think of.
-    request = current()
-    rule = request.url_rule
-    path = request.path if rule is None else rule.rule
-    if not path.startswith(contacts) or path[len(contacts) : len(contacts) + 1] not in {"", "/", "&"}:
+    # The rule that the router matched decides: a path has many spellings (//contacts).
+    path = request.url_rule.rule if request.url_rule else request.path
+    if not path.startswith(contacts_path) or path[len(contacts_path) : len(contacts_path) + 1] not in {"", "/", "&"}:
         return
-    # environ: a look-up in request.headers takes thirty times as long.
-    environ = request.environ
-    role = environ["contacts.role"] = role_of(environ, header, trusted)
-    if role is not Role.ADMIN and request.method in WRITES:  # in upper case, as the router takes it
+    known = facts()
+    role, known.token = role_and_token(header, trusted)
+    known.role = role.value
+    if role is not Role.ADMIN and request.method in WRITE_METHODS:  # in upper case, as the router compares it
         raise ApiError(403, StatusCode.ROLE, f"The role {role} may read the contacts; writing takes {Role.ADMIN}.")
 
 
-def role_of(environ: dict[str, Any], header: str, trusted: Peers) -> Role:
-    """Return the role that the request's bearer token or its trusted proxy gives it.
+def role_and_token(header: str, trusted: Peers) -> tuple[Role, str]:
+    """Return the role that the request's bearer token or its trusted proxy gives it, and the token's label or "".
 
-    Raise ApiError 401 when there is none to believe. A token, when sent, decides alone, and leaves its label.
+    Raise ApiError 401 if there is none to believe. A token, when sent, decides alone.
     """
-    # Also where it is not the only Authorization header: the server puts commas between several.
-    authorization = environ.get("HTTP_AUTHORIZATION")
+    # The server joins several Authorization headers with commas.
+    authorization = request.headers.get("Authorization")
     if authorization and (bearer := _bearer.search(authorization)):
-        holder = tokens.holder((bearer[1] or "").strip())
-        if not holder:
+        token = tokens.find((bearer[1] or "").strip())
+        if not token:
             unauthenticated("The bearer token is not known here, or was revoked.", 'error="invalid_token"')
-        environ["contacts.token"], role = holder
-        return Role(role)
-    peer = environ.get("REMOTE_ADDR", "")
-    name = environ.get(f"HTTP_{header.upper().replace('-', '_')}")
+        return Role(token["role"]), token["label"]
+    peer, name = request.remote_addr or "", request.headers.get(header)
     if name is None:
         unauthenticated(f"Send a bearer token, or the header {header} by way of a trusted proxy.")
     if not is_trusted(peer, trusted):
@@ -76,7 +72,7 @@ def role_of(environ: dict[str, Any], header: str, trusted: Peers) -> Role:
         )
     if name.strip().lower() not in SPELLINGS:
         unauthenticated(f"The header {header} names no role; there are: {Role.ADMIN}, {Role.AGENT}.")
-    return SPELLINGS[name.strip().lower()]
+    return SPELLINGS[name.strip().lower()], ""
 
 
 def unauthenticated(message: str, challenge: str = "") -> NoReturn:
@@ -87,7 +83,7 @@ def unauthenticated(message: str, challenge: str = "") -> NoReturn:
 
 @lru_cache(maxsize=1024)
 def is_trusted(peer: str, trusted: Peers) -> bool:
-    """Tell whether the role header is believed from a peer: an address, or "" for a unix socket."""
+    """Return whether the role header is believed from a peer: an address, or "" for a unix socket."""
     if not peer:
         return "unix" in trusted
     try:
@@ -101,5 +97,5 @@ def is_trusted(peer: str, trusted: Peers) -> bool:
 
 def init_app(app: Flask) -> None:
     """Check every request, those that end in 404 and 405 too."""
-    contacts = f"{app.config['URL_PREFIX']}/contacts"
-    app.before_request(partial(check, contacts, app.config["ROLE_HEADER"], app.config["TRUSTED_PROXIES"]))
+    contacts_path = f"{app.config['URL_PREFIX']}/contacts"
+    app.before_request(partial(check, contacts_path, app.config["ROLE_HEADER"], app.config["TRUSTED_PROXIES"]))

@@ -1,20 +1,20 @@
-"""Upgrades: a database of an older version becomes one of this version when the service starts."""
+"""The database file at the start: made when it does not exist, and brought to this schema version when it is older."""
 
+import fcntl
+import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from flask import Flask
-
-from contacts.database import SCHEMA, SCHEMA_VERSION, alone_with, inspect
+from contacts.database import APPLICATION_ID, PRAGMAS, RESTORE_ADVICE, SCHEMA, SCHEMA_VERSION, WRITE_TIMEOUT_S
 from contacts.maintenance import replacing
-from contacts.model import COLUMNS
+from contacts.model import ROW_COLUMNS
 from contacts.settings import SettingsError
 from contacts.text import plain_text, search_text
 
-# All but what the search index holds.
-KEPT = ", ".join(COLUMNS[:-4])
+# All columns but those of the search index.
+KEPT = ", ".join(ROW_COLUMNS[:-4])
 
 # Lay the contacts out anew, as schema.sql of this version has it: all that they are follows from their values.
 ANEW = f"""\
@@ -23,7 +23,7 @@ DROP TABLE contact_search;
 DROP TABLE contact;
 UPDATE directory SET customs = 0, queues = 0, users = 0;
 {SCHEMA.read_text(encoding="utf-8")}
-INSERT INTO contact (seq, salt, {", ".join(COLUMNS)})
+INSERT INTO contact (seq, salt, {", ".join(ROW_COLUMNS)})
 SELECT seq, salt, {KEPT},
     search_text(name_key, user_name_key, first_name_key, last_name_key), search_text(phone_key),
     plain_text(name_key, user_name_key, first_name_key, last_name_key), plain_text(phone_key)
@@ -85,12 +85,98 @@ def state(connection: sqlite3.Connection) -> tuple[int, int, int]:
     return int(row[0]), int(row[1]), int(row[2])
 
 
-def init_app(app: Flask) -> None:
-    """Upgrade the database that the settings name, when it is of an older version.
+def prepare(name: str) -> None:
+    """Make the database in this file unless it exists, and bring an older one to this schema version.
 
-    Raise SettingsError when that cannot be; the database is then as it was before the step that failed.
+    For the server's start and for the commands that may make a database. Raise SettingsError, in one line, if the file
+    cannot be used; a file of another program or of a newer version is not touched.
     """
-    with alone_with(app.config["DATABASE"]) as path:
-        version = inspect(path)
-        if 0 < version < SCHEMA_VERSION:
-            upgrade(path, version)
+    path = Path(name).absolute()
+    try:
+        with locked_folder(path.parent):
+            version = inspect(path)
+            if not version:
+                create(path)
+            elif version < SCHEMA_VERSION:
+                upgrade(path, version)
+    except (OSError, sqlite3.Error) as error:
+        try:
+            why = reason(path, error)
+        except OSError:  # the path itself is not possible: too long a name
+            why = str(error)
+        raise SettingsError(f"CONTACTS_DATABASE={name!r}: {why}") from None
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Let one process at a time inspect and make the folder's database.
+
+    Two processes that switch a new file to WAL at once would fail. The folder is locked, not the file: closing a file
+    drops the locks that SQLite has on it in this process.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def inspect(path: Path) -> int:
+    """Return the schema version of our file, or 0 for a file that is missing or empty.
+
+    Raise SettingsError for a file that this version of the service cannot serve.
+    """
+    if path.with_name(f"{path.name}-journal").exists():
+        # The power failed while the file was made, before it got its WAL: SQLite rolls the half-made file back.
+        with closing(sqlite3.connect(path, timeout=WRITE_TIMEOUT_S)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_schema")
+    if not path.exists() or path.stat().st_size == 0:
+        return 0
+    with path.open("rb") as file:
+        if file.read(16) != b"SQLite format 3\0":  # SQLite takes a file of a few bytes for an empty one
+            raise sqlite3.DatabaseError("file is not a database")
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=WRITE_TIMEOUT_S)) as connection:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if (version, application, tables) == (0, 0, 0):
+        return 0
+    if application != APPLICATION_ID:
+        raise SettingsError(
+            f"{str(path)!r} is the database of another program; it is left as it is. "
+            "Name another file in CONTACTS_DATABASE."
+        )
+    if not 0 < version <= SCHEMA_VERSION:
+        raise SettingsError(
+            f"{str(path)!r} has schema version {version}, and this service has {SCHEMA_VERSION}; it is left as it is. "
+            "Start the version of the service that wrote it, or a later one."
+        )
+    return version
+
+
+def create(path: Path) -> None:
+    """Make the database from schema.sql, readable by its owner alone."""
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for pragma, value in PRAGMAS.items():
+            connection.execute(f"PRAGMA {pragma} = {value}")
+        connection.executescript(f"BEGIN IMMEDIATE;\n{SCHEMA.read_text(encoding='utf-8')}\nCOMMIT;")
+
+
+def reason(path: Path, error: Exception) -> str:
+    """Return in a few words why the file cannot be used."""
+    if not path.parent.is_dir():
+        return f"there is no folder {str(path.parent)!r}"
+    if path.is_dir():
+        return "that is a folder; give the path of a file"
+    if "not a database" in str(error):
+        return "the file is not an SQLite database; it is left as it is"
+    if "malformed" in str(error):
+        return f"{error}; {RESTORE_ADVICE}"
+    if not os.access(path.parent, os.W_OK):
+        return (
+            f"the folder {str(path.parent)!r} cannot be written, and SQLite keeps files of its own beside the database"
+        )
+    return str(error)

@@ -2,38 +2,29 @@
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from flask import Flask, redirect, request, url_for
+from flask import Flask, Response, redirect, request, url_for
 from flask.views import MethodView
-from werkzeug.http import parse_etags
 
-from contacts import audit, docs, query
-from contacts.database import db, write
-from contacts.docs import operation
-from contacts.errors import ApiError, Reason, StatusCode, invalid
-from contacts.model import DELETE, INSERT, RETURNING, SELECT, UNCHANGED, columns, entity_tag, locate, update
-from contacts.schemas import (
-    ContactAnswer,
-    ContactChanges,
-    ContactChangesWithId,
-    ContactList,
-    Done,
-    IdQuery,
-    LeanBlueprint,
-    ListQuery,
-    NewContact,
-    NoQuery,
-    OneQuery,
-    SelectedAnswer,
-)
-from contacts.service import Answer, current
+from contacts import answers, examples, logs, model, query, schemas
+from contacts.errors import ApiError, StatusCode, invalid, reason
+from contacts.model import ATTRIBUTES, CLIENT_ATTRIBUTES, entity_tag
+from contacts.openapi import READ_HEADERS, header_references
+from contacts.parameters import IdQuery, ListQuery, NoQuery, OneQuery
+from contacts.parsing import ContactsBlueprint
 
-blp = LeanBlueprint("contacts", __name__, description="One directory of Users, Queues and Custom contacts.")
+blp = ContactsBlueprint("contacts", __name__, description="One directory of Users, Queues and Custom contacts.")
 
-WRITABLE = ("name", "phoneNumber")
+# The {id} of a path.
+ID = {
+    "in": "path",
+    "name": "id",
+    "description": "The id of the contact, ignoring case.",
+    "schema": {"type": "string", "pattern": "^[0-9A-Fa-f]{32}$"},
+    "example": ATTRIBUTES["id"].example,
+}
 
 
 @blp.route("/contacts")
@@ -42,199 +33,158 @@ class Contacts(MethodView):
 
     init_every_request = False
 
-    @operation("listContacts", 304, condition="If-None-Match")
+    @blp.doc(operationId="listContacts")
     @blp.arguments(ListQuery(), location="query")
-    @blp.response(200, ContactList, example=docs.FOUND, headers=docs.READ)
-    def get(self, asked: query.Query) -> Answer:
+    @blp.response(200, schemas.ContactList, example=examples.FOUND, headers=READ_HEADERS)
+    def get(self, asked: query.Query) -> Response:
         """List the contacts that match, in order, with their total count."""
-        if "HTTP_IF_NONE_MATCH" in current().environ and is_current(tag := f"{query.revision():x}"):
-            return not_modified(tag)
-        answer = query.read(asked)
-        return answered(answer.body, f"{answer.revision:x}")
+        if "If-None-Match" in request.headers and answers.is_current(tag := f"{query.revision():x}"):
+            return answers.not_modified(tag)
+        found = query.read(asked)
+        return answers.read_answer(found.body, f"{found.revision:x}")
 
-    @operation("createContact", 400, 403, 413, 415)
+    @blp.doc(operationId="createContact")
     @blp.arguments(NoQuery(), location="query")
-    @blp.arguments(NewContact(), example=docs.NEW)
-    @blp.response(201, ContactAnswer, example=docs.CREATED, headers=docs.headers("Location", "ETag"))
-    def post(self, _: Any, contact: dict[str, str]) -> Answer:
+    @blp.arguments(schemas.NewContact(), example=examples.NEW)
+    @blp.response(201, schemas.ContactAnswer, example=examples.CREATED, headers=header_references("Location", "ETag"))
+    def post(self, _: Any, contact: dict[str, str]) -> Response:
         """Create a Custom contact."""
-        contact_id, made = write(f"{INSERT} {RETURNING}", columns(contact))
-        audit.wrote("created", contact_id, {}, contact)
-        answer = written(made, "201 CREATED")
-        # url_for() takes as long as the database for a small read.
-        answer.headers.append(("Location", quote(f"{request.root_path}{request.path}/{contact_id}")))
-        return answer
+        contact_id, made = model.create(contact)
+        logs.audit("created", contact_id, {}, contact)
+        location = quote(f"{request.root_path}{request.path}/{contact_id}")
+        return answers.write_answer(made, 201, Location=location)
 
-    @operation("updateContactById", 400, 403, 404, 412, 413, 415, condition="If-Match")
+    @blp.doc(operationId="updateContactById")
     @blp.arguments(NoQuery(), location="query")
-    @blp.arguments(ContactChangesWithId(), example=docs.CHANGES_WITH_ID)
-    @blp.response(200, ContactAnswer, example=docs.CHANGED, headers=docs.headers("ETag"))
-    def put(self, _: Any, changes: dict[str, Any]) -> Answer:
-        """Modify the Custom contact that `id` names."""
+    @blp.arguments(schemas.ContactChangesWithId(), example=examples.CHANGES_WITH_ID)
+    @blp.response(200, schemas.ContactAnswer, example=examples.CHANGED, headers=header_references("ETag"))
+    @blp.alt_response(404, "NOT_FOUND")
+    def put(self, _: Any, changes: dict[str, Any]) -> Response:
+        """Modify the Custom contact with the id in the body."""
         return change(changes["id"], changes)
 
-    @operation("deleteContactById", 403, 404, 412, condition="If-Match")
+    @blp.doc(operationId="deleteContactById")
     @blp.arguments(IdQuery(), location="query")
-    @blp.response(200, Done, example=docs.DONE)
-    def delete(self, asked: dict[str, str]) -> Answer:
-        """Remove the Custom contact that `id` names."""
+    @blp.response(200, schemas.Done, example=examples.DONE)
+    @blp.alt_response(404, "NOT_FOUND")
+    def delete(self, asked: dict[str, str]) -> Response:
+        """Remove the Custom contact with this id."""
         return remove(asked["id"])
 
 
-@blp.route("/contacts/<id>", parameters=[docs.ID])
+@blp.route("/contacts/<id>", parameters=[ID])
 class Contact(MethodView):
     """One contact."""
 
     init_every_request = False
 
-    @operation("getContact", 304, 404, condition="If-None-Match")
+    @blp.doc(operationId="getContact")
     @blp.arguments(OneQuery(), location="query")
-    @blp.response(200, SelectedAnswer, example=docs.ONE, headers=docs.READ)
-    def get(self, fields: tuple[str, ...] | None, id: str) -> Answer:
+    @blp.response(200, schemas.SelectedAnswer, example=examples.ONE, headers=READ_HEADERS)
+    @blp.alt_response(404, "NOT_FOUND")
+    def get(self, asked: dict[str, Any], id: str) -> Response:
         """Get one contact."""
         contact = find(id)
         tag = entity_tag(contact)
-        if "HTTP_IF_NONE_MATCH" in current().environ and is_current(tag):
-            return not_modified(tag)
-        if fields is not None:
-            members = json.loads(contact)
-            contact = as_json({name: members[name] for name in fields if name in members})
-        return answered(one(contact), tag)
+        if answers.is_current(tag):
+            return answers.not_modified(tag)
+        if fields := asked.get("selection"):
+            contact = select(contact, fields)
+        return answers.read_answer(answers.ONE_CONTACT % contact, tag)
 
-    @operation("updateContact", 400, 403, 404, 412, 413, 415, condition="If-Match")
+    @blp.doc(operationId="updateContact")
     @blp.arguments(NoQuery(), location="query")
-    @blp.arguments(ContactChanges(), example=docs.CHANGES)
-    @blp.response(200, ContactAnswer, example=docs.CHANGED, headers=docs.headers("ETag"))
-    def put(self, _: Any, changes: dict[str, Any], id: str) -> Answer:
-        """Modify a Custom contact: what is absent keeps its value, `"phoneNumber": null` clears it."""
+    @blp.arguments(schemas.ContactChanges(), example=examples.CHANGES)
+    @blp.response(200, schemas.ContactAnswer, example=examples.CHANGED, headers=header_references("ETag"))
+    @blp.alt_response(404, "NOT_FOUND")
+    def put(self, _: Any, changes: dict[str, Any], id: str) -> Response:
+        """Modify a Custom contact: an absent attribute keeps its value, null clears the phone number."""
         return change(id, changes)
 
-    @operation("deleteContact", 403, 404, 412, condition="If-Match")
+    @blp.doc(operationId="deleteContact")
     @blp.arguments(NoQuery(), location="query")
-    @blp.response(200, Done, example=docs.DONE)
-    def delete(self, _: Any, id: str) -> Answer:
+    @blp.response(200, schemas.Done, example=examples.DONE)
+    @blp.alt_response(404, "NOT_FOUND")
+    def delete(self, _: Any, id: str) -> Response:
         """Remove a Custom contact."""
         return remove(id)
 
 
 def find(contact_id: str) -> bytes:
-    """Return a contact's JSON; raise ApiError 404 when there is none."""
-    found = db.execute_sql(SELECT, locate(contact_id.lower())).fetchone()
-    if found is None:
-        raise ApiError(404, StatusCode.NOT_FOUND, "There is no contact with this id.")
-    return bytes(found[0])
+    """Return a contact's JSON; raise ApiError 404 if there is none with this id."""
+    if found := model.find(contact_id.lower()):
+        return found
+    raise ApiError(404, StatusCode.NOT_FOUND, "There is no contact with this id.")
 
 
 def find_writable(contact_id: str) -> tuple[bytes, dict[str, str]]:
-    """Return the JSON of a contact that the request may change or remove, and what it says.
+    """Return the JSON of a contact that the request may change or remove, as bytes and read.
 
-    Raise ApiError 404 when there is none, 403 when the directory sync owns it, 412 when the request
-    knows another state of it (If-Match: RFC 9110, 13.1.1; weak tags count, as gzip in a proxy weakens
-    them).
+    Raise ApiError 404 if there is none, 403 if the directory sync owns it, 412 as check_if_match() does.
     """
     found = find(contact_id)
     contact: dict[str, str] = json.loads(found)
     if contact["type"] != "Custom":
-        raise ApiError(
-            403,
-            StatusCode.READ_ONLY_CONTACT,
-            f"This contact is a {contact['type']}: the directory sync writes it, clients write Custom contacts.",
-        )
-    expected = request.headers.get("If-Match")
-    if expected is not None and not parse_etags(expected).contains_weak(entity_tag(found)):
-        raise ApiError(412, StatusCode.INVALID, "The contact has changed since you read it (If-Match); read it again.")
+        message = f"This contact is a {contact['type']}: the directory sync writes it, clients write Custom contacts."
+        raise ApiError(403, StatusCode.READ_ONLY_CONTACT, message)
+    answers.check_if_match(entity_tag(found))
     return found, contact
 
 
-def change(contact_id: Any, changes: dict[str, Any]) -> Answer:
+def select(contact: bytes, fields: tuple[str, ...]) -> bytes:
+    """Return a contact's JSON with these attributes only, written as the database writes it."""
+    members = json.loads(contact)
+    selected = {name: members[name] for name in fields if name in members}
+    return json.dumps(selected, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def change(contact_id: Any, changes: dict[str, Any]) -> Response:
     """Change a Custom contact and answer with it."""
     if not isinstance(contact_id, str):
-        raise invalid({"id": [Reason(StatusCode.INVALID, "Must be a string.")]})
+        raise invalid({"id": reason(StatusCode.INVALID, "Must be a string.")})
     while True:
         found, contact = find_writable(contact_id)
         refuse_read_only(contact, changes)
-        changed = contact | {name: changes[name] for name in WRITABLE if name in changes}
+        changed = contact | {name: changes[name] for name in CLIENT_ATTRIBUTES if name in changes}
         changed = {name: value for name, value in changed.items() if value is not None}
         if changed == contact:
-            return written(found)
-        statement, values = update(columns(contact), columns(changed))
-        # Nothing, when somebody else has changed it since: look again.
-        if row := write(f"{statement} {UNCHANGED} {RETURNING}", (*values, *locate(contact["id"]), found.decode())):
-            audit.wrote("changed", contact["id"], contact, changed)
-            return written(row[1])
+            return answers.write_answer(found)
+        # None if somebody else has changed it since it was read: read it again.
+        if made := model.change(contact["id"], found, contact, changed):
+            logs.audit("changed", contact["id"], contact, changed)
+            return answers.write_answer(made)
 
 
 def refuse_read_only(contact: dict[str, str], changes: dict[str, Any]) -> None:
-    """Raise ApiError 422 when an attribute that clients cannot write is sent with another value."""
+    """Raise ApiError 422 if an attribute that clients cannot write is sent with another value."""
     errors = {}
     for name, value in changes.items():
         same = value is None or value == contact.get(name)
         if name in {"id", "type"} and isinstance(value, str):
             same = value.lower() == contact[name].lower()
-        if name not in WRITABLE and not same:
-            errors[name] = [Reason(StatusCode.READ_ONLY_ATTRIBUTE, "Clients cannot write this.")]
+        if name not in CLIENT_ATTRIBUTES and not same:
+            errors[name] = reason(StatusCode.READ_ONLY_ATTRIBUTE, "Clients cannot write this.")
     if errors:
         raise invalid(errors)
 
 
-def remove(contact_id: str) -> Answer:
+def remove(contact_id: str) -> Response:
     """Remove a Custom contact."""
     while True:
         found, contact = find_writable(contact_id)
-        if write(f"{DELETE} {UNCHANGED} {RETURNING}", (*locate(contact["id"]), found.decode())):
-            audit.wrote("removed", contact["id"], contact, {})
-            return done(b'{"statusCode":0}', "200 OK")
+        if model.remove(contact["id"], found):
+            logs.audit("removed", contact["id"], contact, {})
+            return answers.json_answer(b'{"statusCode":0}')
 
 
-def one(contact: bytes) -> bytes:
-    """Return the envelope with one contact."""
-    return b'{"statusCode":0,"contact":%b}' % contact
-
-
-def as_json(contact: dict[str, str]) -> bytes:
-    """Return a contact's JSON, written as the database writes it."""
-    return json.dumps(contact, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def answered(body: bytes | Iterator[bytes], tag: str) -> Answer:
-    """Return the answer to a read, to be kept by the client but asked for again each time."""
-    headers = [("Content-Type", "application/json"), ("ETag", f'"{tag}"'), ("Cache-Control", "private, no-cache")]
-    if isinstance(body, bytes):
-        headers.append(("Content-Length", str(len(body))))
-        return Answer("200 OK", headers, (body,))
-    return Answer("200 OK", headers, body)
-
-
-def written(contact: bytes, status: str = "200 OK") -> Answer:
-    """Return the answer to a write: the contact as it is now."""
-    return done(one(contact), status, ("ETag", f'"{entity_tag(contact)}"'))
-
-
-def done(body: bytes, status: str, *headers: tuple[str, str]) -> Answer:
-    """Return the answer to a write."""
-    headers = (("Content-Type", "application/json"), ("Content-Length", str(len(body))), *headers)
-    return Answer(status, list(headers), (body,))
-
-
-def is_current(tag: str) -> bool:
-    """Tell whether the client has this state (If-None-Match, weak comparison: RFC 9110, 13.1.2)."""
-    sent = current().environ["HTTP_IF_NONE_MATCH"]
-    return sent == f'"{tag}"' or parse_etags(sent).contains_weak(tag)
-
-
-def not_modified(tag: str) -> Answer:
-    """Return the answer to a client that has the current state."""
-    return Answer("304 NOT MODIFIED", [("ETag", f'"{tag}"'), ("Cache-Control", "private, no-cache")])
-
-
-def ampersand(**_: str) -> Any:
-    """Send /contacts&type=User, as the reference prints its first example, to /contacts?type=User."""
+def redirect_ampersand(**_: str) -> Any:
+    """Redirect /contacts&type=User, as the reference prints its first example, to /contacts?type=User."""
     # The query as it was sent, with its escapes: after the first & of the request's target.
     target = request.environ.get("RAW_URI") or request.full_path
-    written = re.split("&|%26", target, maxsplit=1)[1].replace("?", "&", 1)
-    return redirect(f"{url_for('contacts.Contacts')}?{written}", 308)
+    sent = re.split("&|%26", target, maxsplit=1)[1].replace("?", "&", 1)
+    return redirect(f"{url_for('contacts.Contacts')}?{sent}", 308)
 
 
 def init_app(app: Flask) -> None:
-    """Add what the API's documentation leaves out."""
-    app.add_url_rule(f"{app.config['URL_PREFIX']}/contacts&<path:query>", view_func=ampersand)
+    """Add the path that the API's document leaves out."""
+    app.add_url_rule(f"{app.config['URL_PREFIX']}/contacts&<path:query>", view_func=redirect_ampersand)

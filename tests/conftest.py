@@ -17,8 +17,9 @@ from jsonschema import Draft202012Validator
 from werkzeug.exceptions import HTTPException
 
 from app import create_app
+from contacts import model
 from contacts.database import db
-from contacts.model import INSERT, RETURNING, columns
+from contacts.upgrades import prepare
 
 # The settings of whoever runs the tests are not those of the tests.
 for variable in [name for name in os.environ if name.startswith("CONTACTS_")]:
@@ -43,8 +44,15 @@ def path(tmp_path):
 def new_database(tmp_path_factory):
     """A new database, made once: a copy of it costs no waiting for the disk."""
     path = tmp_path_factory.mktemp("new") / "contacts.db"
-    create_app({"DATABASE": str(path)})
+    prepare(str(path))
     return path
+
+
+def started(settings):
+    """The application as a server starts it: with its database made."""
+    app = create_app(settings)
+    prepare(app.config["DATABASE"])
+    return app
 
 
 @pytest.fixture
@@ -123,6 +131,7 @@ class Client:
         self.headers = headers
 
     def open(self, method, url, headers=None, **kwargs):
+        kwargs.setdefault("buffered", True)  # as a server does: the request ends with its answer
         response = self.client.open(url, method=method, headers={**self.headers, **(headers or {})}, **kwargs)
         if response.mimetype == "application/json" and method != "HEAD" and response.status_code != 304:
             success = response.status_code < 400
@@ -180,8 +189,7 @@ def add(**values):
 
     Takes the API's names: type, name, phoneNumber, userName, firstName, lastName, employeeId.
     """
-    with db.atomic():
-        return json.loads(db.execute_sql(f"{INSERT} {RETURNING}", columns(values)).fetchone()[1])
+    return json.loads(model.create(values)[1])
 
 
 @pytest.fixture

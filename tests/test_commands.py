@@ -12,9 +12,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import ADMIN, ROOT, Client, add
+from conftest import ADMIN, ROOT, Client, add, started
 
-from app import create_app
 from contacts import maintenance
 from contacts.database import SCHEMA_VERSION
 
@@ -88,7 +87,7 @@ def test_what_export_wrote_is_unchanged_to_sync_and_import(name, flask, director
 def test_a_new_directory_made_of_an_export_is_the_same(name, flask, directory, admin, tmp_path):
     flask("export", str(tmp_path / name))
     before = admin.get("/contacts?sortBy=name").json["contacts"]
-    other = Client(create_app({"DATABASE": str(tmp_path / "other.db"), "TRUSTED_PROXIES": "127.0.0.1"}), ADMIN)
+    other = Client(started({"DATABASE": str(tmp_path / "other.db"), "TRUSTED_PROXIES": "127.0.0.1"}), ADMIN)
     runner = other.client.application.test_cli_runner()
     for command in (["sync", "User"], ["sync", "Queue"], ["import"]):
         result = runner.invoke(args=[*command, str(tmp_path / name)])
@@ -164,7 +163,7 @@ def test_a_backup_is_the_database_as_it_is(flask, directory, admin, tmp_path):
     assert file.stat().st_mode & 0o777 == 0o600
     before = admin.get("/contacts").json
     admin.create("Later")
-    restored = Client(create_app({"DATABASE": str(file), "TRUSTED_PROXIES": "127.0.0.1"}), ADMIN)
+    restored = Client(started({"DATABASE": str(file), "TRUSTED_PROXIES": "127.0.0.1"}), ADMIN)
     assert restored.get("/contacts").json == before
     assert restored.names(q="straße")
 
@@ -263,7 +262,6 @@ DAMAGE = {
     "counters": "UPDATE directory SET users = 5",
     "search index": "INSERT INTO contact_search (contact_search) VALUES ('delete-all')",
     "table": "DROP TABLE directory",
-    "schema version": "PRAGMA user_version = 0",
     "a trigger": "DROP TRIGGER contact_changed",
     "an index": "DROP INDEX contact_by_name",
     "another table": "DROP TABLE token",
@@ -289,7 +287,7 @@ def test_check_finds_a_torn_page(flask, directory, path, sql):
 
 
 def test_check_warns_of_an_open_file_and_a_closed_door(path, tmp_path):
-    application = create_app({"DATABASE": str(path)})
+    application = started({"DATABASE": str(path)})
     path.chmod(0o644)
     result = application.test_cli_runner().invoke(args=["check"])
     assert result.exit_code == 0

@@ -389,7 +389,7 @@ def test_json_by_other_spellings_is_read(content_type, admin):
 @pytest.fixture
 def busy(app, path, monkeypatch):
     """Another process that holds the write lock until it is told to end; waiting for it is short."""
-    monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.02)
+    monkeypatch.setattr(database, "WRITE_TIMEOUT_S", 0.02)
     holder = subprocess.Popen(
         [
             sys.executable,
@@ -437,7 +437,7 @@ def test_writes_are_503_while_another_process_writes(admin, custom, busy):
 
 
 def test_writes_are_503_while_another_thread_writes(admin, custom, monkeypatch):
-    monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.02)
+    monkeypatch.setattr(database, "WRITE_TIMEOUT_S", 0.02)
     answers = []
 
     def ask():
@@ -445,7 +445,7 @@ def test_writes_are_503_while_another_thread_writes(admin, custom, monkeypatch):
         answers.append(admin.get("/contacts"))
         db.close()
 
-    with database.writer.lock:
+    with database.write_lock:
         thread = threading.Thread(target=ask)
         thread.start()
         thread.join()
@@ -457,7 +457,7 @@ def test_writes_are_503_while_another_thread_writes(admin, custom, monkeypatch):
 
 
 def test_full_disk_is_503_and_leaves_the_rest_as_it_was(admin, custom, sql):
-    database.writer.opened().execute("PRAGMA max_page_count = 1")
+    db.connection().execute("PRAGMA max_page_count = 1")
     response, made = None, 0
     while (response := admin.post("/contacts", json={"name": f"{made:03} " + "\U0001f600" * 251})).status_code == 201:
         made += 1
@@ -465,7 +465,7 @@ def test_full_disk_is_503_and_leaves_the_rest_as_it_was(admin, custom, sql):
     check_unavailable(response)
     assert admin.get("/contacts").json["totalCount"] == made + 1
     assert admin.delete(f"/contacts/{custom['id']}").status_code in {200, 503}
-    database.writer.opened().execute("PRAGMA max_page_count = 1000000")
+    db.connection().execute("PRAGMA max_page_count = 1000000")
     assert admin.post("/contacts", json={"name": "New"}).status_code == 201
     assert sql("PRAGMA integrity_check") == [("ok",)]
 
@@ -580,9 +580,9 @@ def test_broken_chunks_are_the_clients_error(chunk, connection):
     assert (response.status, json.loads(response.read())["statusCode"]) == (400, 2)
 
 
-@pytest.mark.parametrize("length", [5_000, 20_000])
-def test_long_url_is_answered_in_the_envelope(length, connection):
-    _, headers, answer = exchange(connection, "GET", f"/contacts?name={'x' * length}")
+def test_long_url_is_answered_in_the_envelope(connection):
+    """Of a longer one than gunicorn takes, the proxy's error page has the envelope."""
+    _, headers, answer = exchange(connection, "GET", f"/contacts?name={'x' * 5_000}")
     assert headers["Content-Type"] == "application/json"
     assert ("statusMessage" in answer) is (answer["statusCode"] != 0)
 

@@ -8,9 +8,8 @@ import sys
 from contextlib import closing
 
 import pytest
-from conftest import ROOT, Client, Service
+from conftest import ROOT, Client, Service, started
 
-from app import create_app
 from contacts.database import db
 
 WELL = {"statusCode": 0}
@@ -19,7 +18,7 @@ WELL = {"statusCode": 0}
 @pytest.fixture
 def client(path):
     """A client without a role, of an application that trusts nobody."""
-    app = create_app({"DATABASE": str(path), "URL_PREFIX": "/api/v2"})
+    app = started({"DATABASE": str(path), "URL_PREFIX": "/api/v2"})
     yield Client(app, {})
     db.close()
 
@@ -122,7 +121,7 @@ def test_not_ready_where_it_may_not_write(what, mode, opened, reason, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     file = folder / "contacts.db"
-    create_app({"DATABASE": str(file)})
+    started({"DATABASE": str(file)})
     if not os.getuid():
         file.chmod(0o666)
         folder.chmod(0o777)
@@ -147,7 +146,9 @@ mount -t tmpfs -o size=1500k none "$1"
 exec "$2" -c '
 import os, sys
 from app import create_app
+from contacts.upgrades import prepare
 folder = sys.argv[1]
+prepare(f"{folder}/contacts.db")
 client = create_app({"DATABASE": f"{folder}/contacts.db"}).test_client()
 print(client.get("/readyz").status_code)
 with open(f"{folder}/filler", "wb") as filler:

@@ -8,11 +8,9 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from conftest import ADMIN, AGENT, ROOT, Client, Service
+from conftest import ADMIN, AGENT, ROOT, Client, Service, add, started
 
-from app import create_app
 from contacts.database import db
-from contacts.model import INSERT, columns
 
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00"
 ID = r"[0-9a-f]{16}"
@@ -33,10 +31,10 @@ def made(path):
     """Make an application with other settings."""
 
     def make(**settings):
-        return create_app({"DATABASE": str(path), "TRUSTED_PROXIES": "127.0.0.1", **settings})
+        return started({"DATABASE": str(path), "TRUSTED_PROXIES": "127.0.0.1", **settings})
 
     yield make
-    create_app({"DATABASE": str(path)})  # the log is the process's: leave it with its defaults
+    started({"DATABASE": str(path)})  # the log is the process's: leave it with its defaults
     db.close()
 
 
@@ -136,7 +134,7 @@ def test_error_in_json_is_one_line(made, lines):
 
 
 def test_busy_database_is_an_error_with_its_reason(made, lines, path, monkeypatch):
-    monkeypatch.setattr("contacts.database.BUSY_TIMEOUT", 0.1)
+    monkeypatch.setattr("contacts.database.WRITE_TIMEOUT_S", 0.1)
     client = Client(made(), ADMIN)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -163,9 +161,9 @@ def test_streamed_answer_is_logged_at_its_end(agent, admin, lines):
 
 
 def test_streamed_answer_that_is_cut_says_so(admin, lines):
-    rows = [columns({"type": "Custom", "name": f"Contact {number} {'x' * 200}"}) for number in range(2000)]
     with db.atomic():
-        db.connection().executemany(INSERT, rows)
+        for number in range(2000):
+            add(type="Custom", name=f"Contact {number} {'x' * 200}")
     answer = admin.client.get("/contacts", headers=AGENT, buffered=False)
     next(answer.iter_encoded())
     answer.close()

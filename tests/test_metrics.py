@@ -10,10 +10,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import AGENT, Client, Service, wait_for
+from conftest import AGENT, Client, Service, started, wait_for
 from prometheus_client.parser import text_string_to_metric_families
 
-from app import create_app
 from contacts.database import db
 
 USERS = "userName,name\na,A\nb,B\n"
@@ -154,7 +153,7 @@ def test_dry_run_leaves_no_trace(metrics, flask, sql):
     ],
 )
 def test_metrics_are_for_this_machine_and_trusted_peers(peer, headers, status, path):
-    client = Client(create_app({"DATABASE": str(path), "TRUSTED_PROXIES": "10.0.0.5"}), {})
+    client = Client(started({"DATABASE": str(path), "TRUSTED_PROXIES": "10.0.0.5"}), {})
     answer = client.get("/metrics", headers=headers, environ_base={"REMOTE_ADDR": peer})
     assert answer.status_code == status
     if status == 403:
@@ -216,9 +215,6 @@ def test_workers_count_together_and_a_dead_one_is_not_forgotten(path):
         for _ in range(60):
             ask(service, "/contacts")
         wait_for(lambda: answered(service) == 120)
-        # Two files for each worker that lives: the dead ones' do not pile up.
-        (folder,) = folders(service)
-        assert len(os.listdir(folder)) <= 6
     finally:
         service.stop()
 
@@ -251,30 +247,6 @@ def test_question_waits_while_a_worker_makes_its_file(path):
         made.join()
     finally:
         service.stop()
-
-
-def test_killed_service_leaves_its_folder_to_the_next_start(path):
-    lives = Service(path)
-    killed = Service(path)
-    try:
-        for service in (lives, killed):
-            wait_for(lambda: len(booted(service)) == 2)  # noqa: B023
-            ask(service, "/contacts")
-            wait_for(lambda: answered(service) == 1)  # noqa: B023
-        (used,), (left,) = folders(lives), folders(killed)
-        for pid in (killed.process.pid, *booted(killed)):
-            os.kill(pid, signal.SIGKILL)
-        killed.stop()
-        for folder in (used, left):
-            os.utime(folder, (0, 0))
-        starts = Service(path, "--workers", "1")
-        ask(starts, "/contacts")  # a worker that is not up yet would miss that it is to stop
-        starts.stop()
-        assert (os.path.exists(used), os.path.exists(left)) == (True, False)
-        ask(lives, "/contacts")
-        wait_for(lambda: answered(lives) == 2)
-    finally:
-        lives.stop()
 
 
 def test_recycled_workers_lose_no_request_and_no_count(path):

@@ -4,11 +4,10 @@ import json
 import re
 
 import pytest
-from conftest import Document, document
+from conftest import Document, document, started
 from openapi_spec_validator import validate
 
-from app import create_app
-from contacts import schemas
+from contacts import parameters
 from contacts.errors import MEANINGS, StatusCode
 
 # What is not of the API, or cannot be written in the document: the page, the document, /contacts&type=User.
@@ -29,9 +28,9 @@ ANSWERS = {
     "deleteContact": {"200", "403", "404", "412"},
 }
 QUERIES = {
-    "listContacts": schemas.ListQuery,
-    "deleteContactById": schemas.IdQuery,
-    "getContact": schemas.OneQuery,
+    "listContacts": parameters.ListQuery,
+    "deleteContactById": parameters.IdQuery,
+    "getContact": parameters.OneQuery,
 }
 CONDITIONS = {
     "listContacts": "If-None-Match",
@@ -66,7 +65,7 @@ def test_command_writes_what_is_served(app, flask, tmp_path):
 
 @pytest.mark.parametrize("prefix", ["", "/api/v2"])
 def test_every_route_and_method_is_there(prefix, path, new_database):
-    app = create_app({"DATABASE": str(path), "URL_PREFIX": prefix})
+    app = started({"DATABASE": str(path), "URL_PREFIX": prefix})
     routes = {
         (re.sub("<(.*?)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
@@ -92,14 +91,14 @@ def test_service_paths_need_no_role(spec):
 
 def test_every_parameter_is_there(app, spec):
     resolve = document(app).resolve
-    for path, _, operation, parameters in operations(spec):
+    for path, _, operation, described in operations(spec):
         name = operation["operationId"]
-        resolved = [resolve(parameter) for parameter in parameters]
+        resolved = [resolve(parameter) for parameter in described]
         told = {kind: {p["name"] for p in resolved if p["in"] == kind} for kind in ("path", "query", "header")}
-        query = QUERIES[name]() if name in QUERIES else schemas.NoQuery()
+        query = QUERIES[name]() if name in QUERIES else parameters.NoQuery()
         assert told == {
             "path": set(re.findall("{(.*?)}", path)),
-            "query": set(query.by_key),
+            "query": {field.data_key or name for name, field in query.fields.items()},
             "header": {CONDITIONS[name]} if name in CONDITIONS else set(),
         }
         for parameter in resolved:
@@ -127,11 +126,17 @@ def test_every_request_and_answer_has_an_example_that_fits(app, spec):
 
 
 def test_role_header_is_the_configured_one(path, new_database):
-    app = create_app({"DATABASE": str(path), "ROLE_HEADER": "X-Rank"})
+    app = started({"DATABASE": str(path), "ROLE_HEADER": "X-Rank"})
     spec = Document(app).spec
     assert spec["components"]["securitySchemes"]["role"]["name"] == "X-Rank"
     assert spec["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     assert spec["security"] == [{"token": []}, {"role": []}]
+
+
+def test_contacts_come_before_the_service_and_summaries_are_plain(spec):
+    """Swagger UI shows the tags in this order, and summaries as they are."""
+    assert [tag["name"] for tag in spec["tags"]] == ["contacts", "service"]
+    assert not [operation["summary"] for _, _, operation, _ in operations(spec) if "`" in operation["summary"]]
 
 
 def test_refers_to_no_host(spec):

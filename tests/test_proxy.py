@@ -4,10 +4,9 @@ import http.client
 from contextlib import closing
 
 import pytest
-from conftest import ADMIN, Client, Service
+from conftest import ADMIN, Client, Service, started
 from flask import request
 
-from app import create_app
 from contacts.database import db
 
 HERE = "http://localhost/"
@@ -40,7 +39,7 @@ def test_other_peers_are_not_believed(client):
 
 def test_unix_socket_is_believed_when_it_is_trusted(path):
     for trusted, root in (("unix", "https://contacts.example.com:8443/directory/"), ("127.0.0.1", HERE)):
-        app = create_app({"DATABASE": str(path), "TRUSTED_PROXIES": trusted})
+        app = started({"DATABASE": str(path), "TRUSTED_PROXIES": trusted})
         app.add_url_rule("/where", "where", lambda: request.url_root)
         assert app.test_client().get("/where", headers=PUBLIC, environ_base={"REMOTE_ADDR": ""}).text == root
     db.close()

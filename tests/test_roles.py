@@ -8,9 +8,8 @@ import sys
 from hashlib import sha256
 
 import pytest
-from conftest import ADMIN, AGENT, ROOT, Client
+from conftest import ADMIN, AGENT, ROOT, Client, started
 
-from app import create_app
 from contacts.database import db
 
 UNKNOWN = "0" * 32
@@ -91,7 +90,7 @@ def build(path):
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("CONTACTS_")]:
             patch.delenv(name)
-        yield lambda **settings: create_app({"DATABASE": str(path), **settings})
+        yield lambda **settings: started({"DATABASE": str(path), **settings})
     db.close()
 
 

@@ -1,6 +1,5 @@
 """The settings, the start of the service with good and bad ones, the file it makes, and its connections."""
 
-import json
 import logging
 import os
 import sqlite3
@@ -9,11 +8,11 @@ import sys
 import threading
 
 import pytest
-from conftest import ADMIN, ROOT, Client
+from conftest import ADMIN, ROOT, Client, started
 
 from app import create_app
-from contacts import database, settings
-from contacts.database import db, own_connection
+from contacts import database, settings, upgrades
+from contacts.database import db, separate_connection
 from contacts.settings import SettingsError
 
 
@@ -55,7 +54,7 @@ def build(path, monkeypatch):
     def make(**environment):
         for name, value in {"CONTACTS_DATABASE": str(path), **environment}.items():
             monkeypatch.setenv(name, value)
-        return create_app()
+        return started({})
 
     level = logging.getLogger("contacts").level
     yield make
@@ -67,7 +66,7 @@ def test_defaults(build, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     build()
     monkeypatch.delenv("CONTACTS_DATABASE")
-    app = create_app()
+    app = started({})
     found = {name: app.config[name] for name in settings.CHECKS if name != "TRUSTED_PROXIES"}
     assert found == {
         "DATABASE": "contacts.db",
@@ -209,7 +208,7 @@ def ours(*statements):
     """Return a maker of a file of this service's that is not quite as it should be."""
 
     def make(file):
-        create_app({"DATABASE": str(file)})
+        started({"DATABASE": str(file)})
         foreign(*statements)(file)
 
     return make
@@ -263,10 +262,11 @@ def test_place_without_a_file_is_refused(build, tmp_path):
 def test_bad_file_stops_the_start_with_one_line(path, tmp_path):
     OTHERS["of another program"](path)
     for file in (path, tmp_path, tmp_path / "missing" / "contacts.db"):
-        status, errors = ended(start("wsgi.py", CONTACTS_DATABASE=str(file)))
-        assert status == 1
-        assert errors.startswith("contacts: ")
-        assert len(errors.splitlines()) == 1
+        for command in (["gunicorn", "--bind", "127.0.0.1:0"], ["flask", "token", "create", "Agent", "desk"]):
+            status, errors = ended(start("-m", *command, CONTACTS_DATABASE=str(file)))
+            assert status == 1
+            assert errors.startswith(("contacts: ", "Error: "))
+            assert len(errors.splitlines()) == 1
 
 
 def test_gunicorn_ends_when_it_cannot_serve(path):
@@ -293,14 +293,14 @@ def test_file_that_was_half_made_when_the_power_failed_is_made_again(build, path
     assert ended(start("-c", HALF_MADE, str(path))) == (0, "")
     assert path.read_bytes()[:16] == bytes(16)
     build()
-    assert database.inspect(path) == database.SCHEMA_VERSION
+    assert upgrades.inspect(path) == database.SCHEMA_VERSION
     assert not path.with_name(f"{path.name}-journal").exists()
 
 
 def test_empty_file_is_made_a_database(build, path):
     path.touch()
     build()
-    assert database.inspect(path) == database.SCHEMA_VERSION
+    assert upgrades.inspect(path) == database.SCHEMA_VERSION
 
 
 def test_second_start_keeps_what_there_is(build):
@@ -322,7 +322,7 @@ def test_files_are_the_owners_alone(build, path):
 # Many processes that wait for one gate, then make the same new file; some turns, as it is a matter of chance.
 RACE = """
 import os, sys
-from app import create_app
+from contacts.upgrades import prepare
 
 for turn in range(15):
     gate, opener = os.pipe()
@@ -333,7 +333,7 @@ for turn in range(15):
             os.close(opener)
             os.read(gate, 1)
             try:
-                create_app({"DATABASE": f"{sys.argv[1]}/{turn}.db"})
+                prepare(f"{sys.argv[1]}/{turn}.db")
             except Exception as error:
                 print(error, file=sys.stderr, flush=True)
             os._exit(0)
@@ -351,7 +351,7 @@ def test_processes_that_start_at_once_share_a_new_file(tmp_path):
     files = list(tmp_path.glob("*.db"))
     assert len(files) == 15
     for file in files:
-        assert database.inspect(file) == database.SCHEMA_VERSION
+        assert upgrades.inspect(file) == database.SCHEMA_VERSION
         connection = sqlite3.connect(file)
         assert connection.execute("SELECT count(*) FROM directory").fetchone() == (1,)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -363,7 +363,7 @@ PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": 2,
     "foreign_keys": 1,
-    "busy_timeout": 5000,
+    "busy_timeout": 200,
     "cache_size": -16384,
     "journal_size_limit": 64 * 1024 * 1024,
 }
@@ -389,12 +389,11 @@ def test_every_connection_has_the_pragmas(admin):
         db.close()
         return found
 
-    assert set(PRAGMAS) == {name for name, _ in database.PRAGMAS}
-    # database.Database waits by itself.
-    assert asked() == {**PRAGMAS, "busy_timeout": 0}
-    assert in_thread(asked) == {**PRAGMAS, "busy_timeout": 0}
-    with own_connection() as connection:
-        assert pragmas(connection) == PRAGMAS
+    assert set(PRAGMAS) == set(database.PRAGMAS)
+    assert asked() == PRAGMAS
+    assert in_thread(asked) == PRAGMAS
+    with separate_connection(cache_size=-1024) as separate:
+        assert pragmas(separate.connection()) == {**PRAGMAS, "cache_size": -1024}
 
 
 def test_each_thread_keeps_one_connection(admin):
@@ -422,24 +421,10 @@ def test_start_leaves_no_connection_to_fork(app):
     assert db.is_closed()
 
 
-def test_fork_drops_the_connection_and_leaves_the_parents_alone(admin, sql):
-    first = admin.create("Made by the parent")
-    parents = db.connection()
-    reader, writer = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            closed = db.is_closed()
-            made = admin.post("/contacts", json={"name": "Made by the child"}).json["contact"]
-            os.write(writer, json.dumps([closed, db.connection() is not parents, made]).encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as answer:
-        closed, another, made = json.load(answer)
-    os.waitpid(child, 0)
-    assert (closed, another) == (True, True)
-    assert db.connection() is parents
-    assert admin.get("/contacts?sortBy=id").json["contacts"] == [first, made]
-    assert admin.delete(f"/contacts/{made['id']}").status_code == 200
-    assert sql("PRAGMA integrity_check") == [("ok",)]
+def test_application_makes_no_database(build, path, monkeypatch):
+    """The server's start does, and the commands that may."""
+    app = create_app({"DATABASE": str(path), "TRUSTED_PROXIES": "127.0.0.1"})
+    answer = Client(app, ADMIN).get("/contacts")
+    assert (answer.status_code, answer.json["statusCode"]) == (503, 4)
+    assert not path.exists()
+    db.close()

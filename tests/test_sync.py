@@ -434,8 +434,8 @@ def test_a_change_writes_no_more_than_what_changed(sync, app, sql):
 
 
 def test_a_sync_in_several_transactions_leaves_the_search_index_in_one_piece(app, flask, sql, monkeypatch):
-    monkeypatch.setattr("contacts.sync.WHOLE", 20)
-    monkeypatch.setattr("contacts.sync.BATCH", 5)
+    monkeypatch.setattr("contacts.sync.MAX_DIFFERENCES_IN_ONE_TRANSACTION", 20)
+    monkeypatch.setattr("contacts.sync.DIFFERENCES_PER_TRANSACTION", 5)
     rows = "".join(f"u{n},Name {n}\n" for n in range(60))
     flask("sync", "User", file=f"userName,name\n{rows}")
     # A segment's number is in the upper bits of its rows' ids: https://www.sqlite.org/fts5.html, 9.2

@@ -15,10 +15,9 @@ from contextlib import closing
 
 import pytest
 from conftest import Service, wait_for
-from flask import Flask
 from torture import WRITERS, check_sound, writing
 
-from contacts import database
+from contacts.upgrades import prepare
 
 pytestmark = pytest.mark.slow
 
@@ -218,7 +217,7 @@ def test_a_power_cut_loses_nothing_acknowledged(tmp_path):
     last = re.compile(rf"^{service.process.pid} .*\+\+\+ exited with 0", re.MULTILINE)
     wait_for(lambda: last.search(log.read_text("latin-1")))
 
-    app, chance, seen = Flask("contacts"), random.Random(), Counter()
+    chance, seen = random.Random(), Counter()
 
     def cut(disk, promises, kind):
         seen[kind] += 1
@@ -229,8 +228,7 @@ def test_a_power_cut_loses_nothing_acknowledged(tmp_path):
         found.mkdir()
         for name, content in contents.items():
             (found / name).write_bytes(content)
-        app.config["DATABASE"] = str(found / "contacts.db")
-        database.init_app(app)
+        prepare(str(found / "contacts.db"))
         with closing(sqlite3.connect(found / "contacts.db", isolation_level=None)) as connection:
 
             def sql(statement, *values):

@@ -9,14 +9,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import ADMIN, ROOT, Client
+from conftest import ADMIN, ROOT, Client, started
 
-from app import create_app
 from contacts import upgrades
-from contacts.database import SCHEMA_VERSION, db, inspect
-from contacts.maintenance import as_it_should_be, laid_out, problems, stale
-from contacts.model import COLUMNS, columns
+from contacts.database import SCHEMA_VERSION, db
+from contacts.maintenance import problems, stale_rows
+from contacts.model import ROW_COLUMNS, row_of
 from contacts.settings import SettingsError
+from contacts.upgrades import inspect
 
 FIRST = (Path(__file__).parent / "schema-v1.sql").read_text(encoding="utf-8")
 CONTACTS = [
@@ -33,10 +33,10 @@ def old(path):
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = wal")
         connection.executescript(FIRST)
-        names = (*COLUMNS[:13], "search_words", "search_number")
+        names = (*ROW_COLUMNS[:13], "search_words", "search_number")
         connection.executemany(
             f"INSERT INTO contact ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
-            [(*(row := columns(contact))[:13], row[7], row[8]) for contact in CONTACTS],
+            [(*(row := tuple(row_of(contact).values()))[:13], row[7], row[8]) for contact in CONTACTS],
         )
         connection.execute("DELETE FROM contact WHERE name = 'Gone'")
         connection.execute("INSERT INTO token VALUES ('board', 'Agent', zeroblob(32), '2026-01-01')")
@@ -50,8 +50,9 @@ def second(path):
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = wal")
         connection.executescript((Path(__file__).parent / "schema-v2.sql").read_text(encoding="utf-8"))
-        rows = [(*row[:13], f"\x03\x01{row[7]}\x03\x01", row[8], None, None) for row in map(columns, CONTACTS)]
-        statement = f"INSERT INTO contact ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+        values = [tuple(row_of(contact).values()) for contact in CONTACTS]
+        rows = [(*row[:13], f"\x03\x01{row[7]}\x03\x01", row[8], None, None) for row in values]
+        statement = f"INSERT INTO contact ({', '.join(ROW_COLUMNS)}) VALUES ({', '.join('?' * len(ROW_COLUMNS))})"
         connection.executemany(statement, rows)
         connection.execute("DELETE FROM contact WHERE name = 'Gone'")
         connection.execute("INSERT INTO token VALUES ('board', 'Agent', zeroblob(32), '2026-01-01')")
@@ -62,7 +63,7 @@ def second(path):
 @pytest.fixture
 def start():
     """Make an application on a database file."""
-    yield lambda path: create_app({"DATABASE": str(path), "TRUSTED_PROXIES": "127.0.0.1"})
+    yield lambda path: started({"DATABASE": str(path), "TRUSTED_PROXIES": "127.0.0.1"})
     db.close()
 
 
@@ -91,9 +92,9 @@ def test_older_version_becomes_this_one(version, start, request):
     client = Client(start(old), ADMIN)
     assert inspect(old) == SCHEMA_VERSION
     assert contacts(old) == ids
+    db.close()
+    assert problems(old) == stale_rows(old) == []
     with closing(sqlite3.connect(old)) as connection:
-        assert laid_out(connection) == as_it_should_be()
-        assert problems(connection) == stale(connection) == []
         assert connection.execute("SELECT label FROM token").fetchall() == [("board",)]
     assert client.names() == ["Hélène Smith", "Sales", "Some Contact"]
     assert client.names(q="helene") == client.names(q="15") == ["Hélène Smith"]
@@ -187,7 +188,6 @@ def test_backup_of_another_state_is_never_overwritten(old, start):
 # A start that is killed where an upgrade has most to lose, by the kernel and not by Python.
 KILLED = """
 import os, signal, sqlite3, sys
-from app import create_app
 from contacts import upgrades
 
 where, database = sys.argv[1:]
@@ -204,7 +204,7 @@ def back_up(connection, path):
         upgrades.STEPS[1] += "SELECT killed();"
 
 upgrades.back_up = back_up
-create_app({"DATABASE": database})
+upgrades.prepare(database)
 """
 
 
@@ -224,11 +224,8 @@ def test_start_that_is_killed_is_completed_by_the_next_one(where, old, start):
 
 
 def test_processes_that_start_at_once_upgrade_once(old):
-    environment = {**os.environ, "CONTACTS_DATABASE": str(old)}
-    running = [
-        subprocess.Popen([sys.executable, "wsgi.py"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-        for _ in range(6)
-    ]
+    command = [sys.executable, "-c", f"from contacts.upgrades import prepare; prepare({str(old)!r})"]
+    running = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(6)]
     assert [(*process.communicate(timeout=60), process.returncode) for process in running] == [(None, "", 0)] * 6
     assert inspect(old) == SCHEMA_VERSION
     assert [each.name for each in old.parent.glob("*backup*")] == [backup_of(old).name]

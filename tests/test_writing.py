@@ -8,16 +8,16 @@ import signal
 import sqlite3
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from unicodedata import normalize
 
 import pytest
-from conftest import ADMIN, AGENT, Service, add, wait_for, workers
+from conftest import ADMIN, AGENT, Service, add, workers
 from test_errors import CASES, send  # noqa: F401  (send is a fixture)
 
 from contacts import database
-from contacts.model import INSERT, RETURNING, columns
+from contacts.database import db
 
 LONGEST = {"name": 255, "phoneNumber": 64}
 
@@ -423,15 +423,15 @@ def test_what_comes_between_the_look_and_the_change_is_seen(method, body, carefu
     attempts = []
 
     def interfere(statement):
-        if statement.startswith(("UPDATE contact", "DELETE FROM contact")) and not attempts:
+        if statement == "BEGIN IMMEDIATE" and not attempts:
             attempts.append(statement)
             columns = "phone_number = '7', phone_key = '7', search_number = '7'"
             other.execute(f"UPDATE contact SET {columns}, name = 'Other', name_key = 'other', search_names = 'other'")
 
     _, tag = tags(admin, custom)
-    database.writer.opened().set_trace_callback(interfere)
+    db.connection().set_trace_callback(interfere)
     response = send_to(admin, method, custom["id"], headers={"If-Match": tag} if careful else {}, **body)
-    database.writer.opened().set_trace_callback(None)
+    db.connection().set_trace_callback(None)
     other.close()
     assert attempts
     assert response.status_code == (412 if careful else 200)
@@ -445,70 +445,61 @@ def test_what_comes_between_the_look_and_the_change_is_seen(method, body, carefu
         assert left.status_code == 404
 
 
-def together(*changes):
-    """Let a thread each make changes that wait for each other; return the futures, and what SQLite did."""
-    statements = []
-    database.writer.opened().set_trace_callback(statements.append)
-    with ThreadPoolExecutor(len(changes)) as pool:
-        with database.writer.lock:
-            futures = [pool.submit(database.write, *change) for change in changes]
-            wait_for(lambda: len(database.writer.changes) == len(changes))
-        wait(futures, 20)
-    database.writer.opened().set_trace_callback(None)
-    return futures, statements
+def at_once(admin, *bodies):
+    """Send POSTs from as many threads; return their answers in this order."""
+
+    def post(body):
+        try:
+            return admin.post("/contacts", json=body)
+        finally:
+            db.close()
+
+    with ThreadPoolExecutor(len(bodies)) as pool, database.write_lock:
+        futures = [pool.submit(post, body) for body in bodies]
+        time.sleep(0.2)  # all of them wait for the lock now, or soon will
+    return [future.result(20) for future in futures]
 
 
-def insert(name):
-    return f"{INSERT} {RETURNING}", columns({"type": "Custom", "name": name})
-
-
-def test_changes_that_wait_are_one_transaction(app, admin):
-    futures, statements = together(*map(insert, "123"))
-    assert [json.loads(future.result()[1])["name"] for future in futures] == ["1", "2", "3"]
+def test_a_write_that_fails_is_alone_with_it(admin, sql):
+    """Four writes at once, one of which the database refuses."""
+    sql(
+        "CREATE TRIGGER refuse BEFORE INSERT ON contact WHEN new.name = 'refused' "
+        "BEGIN SELECT RAISE(ABORT, 'not this one'); END"
+    )
+    answers = at_once(admin, {"name": "1"}, {"name": "refused"}, {"name": "2"}, {"name": "3"})
+    assert [answer.status_code for answer in answers] == [201, 500, 201, 201]
+    assert "not this one" not in answers[1].text
     assert admin.names() == ["1", "2", "3"]
-    assert [each for each in statements if each in {"BEGIN IMMEDIATE", "COMMIT"}] == ["BEGIN IMMEDIATE", "COMMIT"]
 
 
-def test_changes_that_wait_fail_together_with_the_database(app, admin):
-    futures, _ = together(insert("1"), ("INSERT INTO directory DEFAULT VALUES", ()), insert("2"))
-    assert [type(future.exception()) for future in futures] == [sqlite3.IntegrityError] * 3
-    assert admin.names() == []
-    assert admin.create("next")
+def test_each_change_is_one_transaction(admin):
+    statements = []
+    db.connection().set_trace_callback(statements.append)
+    contact = admin.create("New")
+    admin.put(f"/contacts/{contact['id']}", json={"name": "Other"})
+    admin.delete(f"/contacts/{contact['id']}")
+    db.connection().set_trace_callback(None)
+    ends = [each for each in statements if each in {"BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"}]
+    assert ends == ["BEGIN IMMEDIATE", "COMMIT"] * 3
 
 
-def test_who_gives_up_waiting_has_changed_nothing(app, admin, monkeypatch):
-    monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.02)
-    with ThreadPoolExecutor(1) as pool, database.writer.lock:
-        assert isinstance(pool.submit(database.write, *insert("late")).exception(20), database.Busy)
+def test_a_write_that_gives_up_waiting_has_changed_nothing(admin, monkeypatch):
+    monkeypatch.setattr(database, "WRITE_TIMEOUT_S", 0.02)
+    (late,) = at_once(admin, {"name": "late"})
+    assert late.status_code == 503
     admin.create("next")
     assert admin.names() == ["next"]
 
 
-def test_who_has_waited_long_enough_for_another_program_gives_up_alone(app, admin, path, monkeypatch):
-    with closing(sqlite3.connect(path, isolation_level=None)) as other, ThreadPoolExecutor(3) as pool:
+def test_writes_wait_for_another_program(admin, path):
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, ThreadPoolExecutor(1) as pool:
         other.execute("BEGIN IMMEDIATE")
-        with database.writer.lock:
-            patient = [pool.submit(database.write, *insert("patient"))]
-            wait_for(lambda: len(database.writer.changes) == 1)
-            monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.1)
-            hasty = pool.submit(database.write, *insert("hasty"))
-            wait_for(lambda: len(database.writer.changes) == 2)
-            monkeypatch.setattr(database, "BUSY_TIMEOUT", 60)
-            patient.append(pool.submit(database.write, *insert("patient")))
-            wait_for(lambda: len(database.writer.changes) == 3)
-        assert database.result_code(hasty.exception(20)) == sqlite3.SQLITE_BUSY
-        assert not any(future.done() for future in patient)
+        answers = pool.submit(at_once, admin, {"name": "1"}, {"name": "2"})
+        time.sleep(0.5)  # longer than SQLite itself waits
+        assert not answers.done()
         other.execute("ROLLBACK")
-        assert all(future.result(20) for future in patient)
-    assert admin.names() == ["patient", "patient"]
-
-
-def test_who_would_give_up_while_the_change_is_made_waits_for_it(app, admin, monkeypatch):
-    monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.2)
-    database.writer.opened().create_function("nap", 0, lambda: time.sleep(0.5))
-    futures, _ = together(("SELECT nap()", ()), insert("patient"))
-    assert [type(future.result()) for future in futures] == [tuple, tuple]
-    assert admin.names() == ["patient"]
+        assert [answer.status_code for answer in answers.result(20)] == [201, 201]
+    assert admin.names() == ["1", "2"]
 
 
 class Wire:
@@ -634,33 +625,6 @@ def test_acknowledged_writes_survive_kill_9(path, service, sql):
             assert send_("POST", "/contacts", {"name": "After"})[0] == 201
     finally:
         again.stop()
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="finds the workers in /proc")
-def test_stop_answers_everybody_who_is_connected(path):
-    service = Service(path, "--workers", "1")
-    with Wire(service.port) as send_:
-        assert send_("GET", "/contacts")[0] == 200
-    connections = [http.client.HTTPConnection("127.0.0.1", service.port, timeout=60) for _ in range(12)]
-    (worker,) = workers(service.process.pid)
-    # Nobody accepts a connection meanwhile.
-    os.kill(worker, signal.SIGSTOP)
-    for connection in connections:
-        connection.request("POST", "/contacts", b'{"name":"Waiting"}', {**ADMIN, "Content-Type": "application/json"})
-    service.process.terminate()
-    os.kill(worker, signal.SIGTERM)
-    os.kill(worker, signal.SIGCONT)
-
-    def status(connection):
-        try:
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(connections)) as pool:
-        assert list(pool.map(status, connections)) == [201] * len(connections)
-    service.stop()
-    assert service.process.returncode == 0
 
 
 def test_custom_contacts_do_not_meet_the_syncs_rules_of_uniqueness(admin, user, queue):

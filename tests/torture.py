@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from conftest import ADMIN, workers
 from test_writing import Wire
 
-from contacts.model import COLUMNS, columns
+from contacts.model import ROW_COLUMNS, row_of
 
 # As many clients write at once.
 WRITERS = 6
@@ -136,8 +136,8 @@ def check_sound(sql):
     assert sql("SELECT customs, queues, users FROM directory") == [
         tuple(counted.get(kind, 0) for kind in ("Custom", "Queue", "User"))
     ]
-    for contact, *kept in sql(f"SELECT json, {', '.join(COLUMNS)} FROM contact"):
-        assert columns(json.loads(contact)) == tuple(kept)
+    for contact, *kept in sql(f"SELECT json, {', '.join(ROW_COLUMNS)} FROM contact"):
+        assert tuple(row_of(json.loads(contact)).values()) == tuple(kept)
 
 
 def kill(service):

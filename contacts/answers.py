@@ -1,0 +1,64 @@
+"""Answers to requests that succeed: JSON bytes, ETag and 304, streams."""
+
+from collections.abc import Iterator, Mapping
+
+from flask import Response, request
+
+from contacts.errors import ApiError, StatusCode
+from contacts.facts import Facts, facts
+from contacts.model import entity_tag
+
+ONE_CONTACT = b'{"statusCode":0,"contact":%b}'
+
+
+def read_headers(tag: str) -> dict[str, str]:
+    """Return the headers of a read: the client may keep what it read, and asks again each time."""
+    return {"ETag": f'"{tag}"', "Cache-Control": "private, no-cache"}
+
+
+def json_answer(body: bytes | Iterator[bytes], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an answer with a JSON body, in one piece or as a stream."""
+    if not isinstance(body, bytes):
+        body = watched(body, facts())
+    return Response(body, status, headers, content_type="application/json")
+
+
+def watched(blocks: Iterator[bytes], known: Facts) -> Iterator[bytes]:
+    """Yield the blocks of a stream, and note why it ended too soon; the log line has it."""
+    try:
+        yield from blocks
+    except GeneratorExit:
+        known.interrupted = "by the client"
+        raise
+    except Exception as error:
+        known.interrupted = f"{type(error).__name__}: {error}"
+        raise
+
+
+def read_answer(body: bytes | Iterator[bytes], tag: str) -> Response:
+    """Return the answer to a read."""
+    return json_answer(body, headers=read_headers(tag))
+
+
+def write_answer(contact: bytes, status: int = 200, **headers: str) -> Response:
+    """Return the answer to a write: the contact as it is now."""
+    return json_answer(ONE_CONTACT % contact, status, {"ETag": f'"{entity_tag(contact)}"', **headers})
+
+
+def is_current(tag: str) -> bool:
+    """Return whether the client has this state (If-None-Match, weak comparison: RFC 9110, 13.1.2)."""
+    return "If-None-Match" in request.headers and request.if_none_match.contains_weak(tag)
+
+
+def not_modified(tag: str) -> Response:
+    """Return the answer to a client that has the current state."""
+    return Response(status=304, headers=read_headers(tag))
+
+
+def check_if_match(tag: str) -> None:
+    """Raise ApiError 412 if the request expects another state (If-Match: RFC 9110, 13.1.1).
+
+    Weak tags count, as a proxy that compresses weakens them.
+    """
+    if "If-Match" in request.headers and not request.if_match.contains_weak(tag):
+        raise ApiError(412, StatusCode.INVALID, "The contact has changed since you read it (If-Match); read it again.")

@@ -1,0 +1,17 @@
+"""The examples of requests and answers in the document."""
+
+from typing import Any
+
+from contacts.model import ATTRIBUTES
+
+USER = {name: attribute.example for name, attribute in ATTRIBUTES.items()}
+QUEUE = {"id": "00000000010e01af229c39b0bb2e0148", "name": "Support", "type": "Queue", "phoneNumber": "8003"}
+NEW = {"name": "Some Contact", "type": "Custom", "phoneNumber": "xxx-xxx-xxxx"}
+CUSTOM = {"id": "00000000010f7f59112af024edf8f046", **NEW}
+CHANGES = {"phoneNumber": "1-800-FLOWERS"}
+CHANGES_WITH_ID = {"id": CUSTOM["id"], **CHANGES}
+DONE: dict[str, Any] = {"statusCode": 0}
+FOUND = {**DONE, "totalCount": 3, "contacts": [USER, CUSTOM, QUEUE]}
+ONE = {**DONE, "contact": USER}
+CREATED = {**DONE, "contact": CUSTOM}
+CHANGED = {**DONE, "contact": CUSTOM | CHANGES}

@@ -1,0 +1,30 @@
+"""The facts about a request, in one object on flask.g: set as they become known, read by logs, metrics and audit."""
+
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from flask import g, request
+
+
+@dataclass
+class Facts:
+    """The facts about one request."""
+
+    request_id: str
+    method: str
+    peer: str  # the address of the direct peer, or "unix"
+    began: float = field(default_factory=perf_counter)  # seconds of time.perf_counter()
+    role: str = "-"
+    token: str = ""  # the label of the bearer token, if it gave the role
+    interrupted: str = ""  # why a streamed answer ended too soon
+
+
+def facts() -> Facts:
+    """Return the facts about the current request."""
+    known: Facts = g.facts
+    return known
+
+
+def route() -> str:
+    """Return the rule that the request's path matches: it is logged and counted in the place of the path."""
+    return request.url_rule.rule if request.url_rule else "unmatched"

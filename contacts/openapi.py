@@ -1,0 +1,116 @@
+"""The document of the API, and the page that shows it (/docs). Its constant parts stand in openapi.json."""
+
+import json
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import flask_swagger_ui
+from apispec import BasePlugin
+from flask import Blueprint, Flask, Response, redirect
+from flask_smorest import Api
+from marshmallow import fields
+
+from contacts.schemas import ContactChanges, ErrorSchema
+
+FOLDER = Path(__file__).parent
+
+
+def component_name(header: str) -> str:
+    """Return the name of a header among the components of the document."""
+    return header.upper().replace("-", "_")
+
+
+def header_references(*headers: str) -> dict[str, str]:
+    """Return the headers of an answer, as references to the components."""
+    return {name: component_name(name) for name in headers}
+
+
+READ_HEADERS = header_references("ETag", "Cache-Control")
+
+
+class OperationPlugin(BasePlugin):
+    """apispec plugin: adds the headers and errors that follow from the method of an operation on the contacts."""
+
+    # What a method answers beside its success, and what each with a body does.
+    STATUSES = {"get": [304], "post": [403], "put": [403, 412], "delete": [403, 412]}
+    BODY_STATUSES = [400, 413, 415]
+    ALWAYS = [401, 422, 500, 503]
+    CONDITIONS = {"get": "If-None-Match", "put": "If-Match", "delete": "If-Match"}
+
+    def operation_helper(self, path: str | None = None, operations: dict[str, Any] | None = None, **_: Any) -> None:
+        """Complete the operations of a path."""
+        for method, operation in (operations or {}).items():
+            if method in self.CONDITIONS:
+                operation.setdefault("parameters", []).append(component_name(self.CONDITIONS[method]))
+            statuses = self.STATUSES[method] + self.ALWAYS + (self.BODY_STATUSES if "requestBody" in operation else [])
+            operation["responses"] |= {str(status): HTTPStatus(status).name for status in statuses}
+
+
+class ContactsApi(Api):
+    """flask-smorest with the error schema of Genesys Web Services."""
+
+    ERROR_SCHEMA = ErrorSchema
+
+
+def parameter_example(_: Any, field: fields.Field, *, ret: dict[str, Any]) -> dict[str, Any]:
+    """Document a parameter's example beside its schema, and which parameters take commas."""
+    ret["schema"].pop("writeOnly", None)  # apispec says so of fields that are only read from requests
+    found = {"example": ret["schema"].pop("example")} if "example" in ret["schema"] else {}
+    return {**found, "explode": False} if field.metadata.get("commas") else found
+
+
+def init_app(app: Flask) -> ContactsApi:
+    """Return flask-smorest's Api, whose document has the constant parts as well."""
+    constant = json.loads((FOLDER / "openapi.json").read_text(encoding="utf-8"))
+    constant["components"]["securitySchemes"]["role"]["name"] = app.config["ROLE_HEADER"]
+    api = ContactsApi(app, spec_kwargs={**constant, "extra_plugins": [OperationPlugin()]})
+    del api.spec.components.schemas["PaginationMetadata"]  # flask-smorest's paging is not used
+    api.ma_plugin.converter.add_parameter_attribute_function(parameter_example)
+    # marshmallow has no such limit.
+    api.spec.components.schema("ContactChanges", {"minProperties": 1}, schema=ContactChanges)
+    return api
+
+
+PAGE = (FOLDER / "swagger/index.html").read_text(encoding="utf-8")
+SCRIPT = (FOLDER / "swagger/start.js").read_text(encoding="utf-8")
+
+blp = Blueprint(
+    "docs", __name__, static_folder=Path(flask_swagger_ui.__file__).parent / "dist", static_url_path="/docs"
+)
+
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "connect-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+}
+
+
+@blp.get("/")
+def root() -> Any:
+    """Redirect to the page."""
+    return redirect("docs")
+
+
+@blp.get("/docs")
+def page() -> Response:
+    """Show the document in Swagger UI."""
+    return Response(PAGE, mimetype="text/html")
+
+
+@blp.get("/docs/start.js")
+def script() -> Response:
+    """Start Swagger UI; the page's policy allows no script inside it."""
+    return Response(SCRIPT, mimetype="text/javascript")
+
+
+@blp.after_request
+def protect(response: Response) -> Response:
+    """Let the page load nothing from elsewhere, and no other page show it."""
+    response.headers["Content-Security-Policy"] = "; ".join(f"{name} {value}" for name, value in POLICY.items())
+    return response

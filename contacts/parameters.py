@@ -1,0 +1,251 @@
+"""The parameters in the URL: functions from the texts that were given to a value, in marshmallow schemas."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from marshmallow import ValidationError, fields, post_load, validates_schema
+
+from contacts.errors import StatusCode, reason
+from contacts.model import ATTRIBUTES, TYPES
+from contacts.query import MAX_INTEGER, Query
+from contacts.schemas import LINE, LINE_WITHOUT_COMMAS, Strict
+from contacts.text import check_characters, plain
+
+FILTER_NAME = "NamesOrPhoneNumberMatches"
+ORDERS = ("Ascending", "Descending")
+
+MAX_SEARCH_TERMS = 32  # words of q, or arguments of filterParameters
+MAX_TERM_LENGTH = 4000  # characters
+
+
+def error(status_code: StatusCode, message: str) -> ValidationError:
+    """Return the error of one parameter."""
+    return ValidationError([reason(status_code, message)])
+
+
+def line(text: str) -> str:
+    """Return a text without surrounding blanks; raise ValidationError if it is blank or not one line."""
+    try:
+        check_characters(text)
+    except ValueError as found:
+        raise error(StatusCode.INVALID, str(found)) from None
+    if not text.strip():
+        raise error(StatusCode.RANGE, "Must not be blank.")
+    return text.strip()
+
+
+def lines(texts: list[str]) -> list[str]:
+    """Return the values of a parameter that may be repeated."""
+    return [line(text) for text in texts]
+
+
+def one(texts: list[str]) -> str:
+    """Return the value of a parameter that is given once; raise ValidationError for several."""
+    if len(texts) > 1:
+        raise error(StatusCode.INVALID, "Give it once.")
+    return line(texts[0])
+
+
+def whole_number(minimum: int) -> Callable[[list[str]], int]:
+    """Return the reader of a number of any size; those beyond SQLite's integers count as the largest of them."""
+
+    def read(texts: list[str]) -> int:
+        digits = one(texts).lstrip("0") or "0"
+        if not re.fullmatch("[0-9]+", digits) or int(digits[:20]) < minimum:
+            raise error(StatusCode.RANGE, f"Give a whole number, {minimum} or more.")
+        return min(int(digits[:20]), MAX_INTEGER)
+
+    return read
+
+
+def choice(*choices: str) -> Callable[[list[str]], str]:
+    """Return the reader of one of a few words, ignoring case."""
+    by_key = {each.lower(): each for each in choices}
+
+    def read(texts: list[str]) -> str:
+        if found := by_key.get(one(texts).lower()):
+            return found
+        raise error(StatusCode.INVALID, f"There are: {', '.join(choices)}.")
+
+    return read
+
+
+def parts(texts: list[str]) -> list[str]:
+    """Return what stands between commas; raise ValidationError if it is nothing."""
+    if found := [part.strip() for text in texts for part in line(text).split(",") if part.strip()]:
+        return found
+    raise error(StatusCode.RANGE, "Must not be blank.")
+
+
+def chosen(found: list[str], choices: tuple[str, ...]) -> list[str]:
+    """Return the parts; raise ValidationError if one is no choice."""
+    for part in found:
+        if part not in choices:
+            raise error(StatusCode.INVALID, f"{part} is none of: {', '.join(choices)}.")
+    return found
+
+
+def types(texts: list[str]) -> list[str]:
+    """Return types, in the spelling of the API."""
+    return chosen([part.capitalize() if part.capitalize() in TYPES else part for part in parts(texts)], TYPES)
+
+
+def selection(texts: list[str]) -> tuple[str, ...] | None:
+    """Return the attributes that `fields` selects, in the order of the JSON; None for all."""
+    names = chosen(parts(texts), (*ATTRIBUTES, "*"))
+    return None if "*" in names else tuple(name for name in ATTRIBUTES if name in names)
+
+
+def limited(terms: list[str]) -> list[str]:
+    """Return the terms of a search; raise ValidationError for none, or for too many or too long ones."""
+    if not terms:
+        raise error(StatusCode.RANGE, "Must not be blank.")
+    if max(map(len, terms)) > MAX_TERM_LENGTH:
+        raise error(StatusCode.RANGE, f"Give words of {MAX_TERM_LENGTH} characters at most.")
+    if len(terms) > MAX_SEARCH_TERMS:
+        raise error(StatusCode.RANGE, f"Give {MAX_SEARCH_TERMS} words at most.")
+    return terms
+
+
+def words(texts: list[str]) -> list[str]:
+    """Return the words of q, each once; a word of accents alone says nothing."""
+    return limited([word for word in dict.fromkeys(one(texts).split()) if plain(word)])
+
+
+def patterns(texts: list[str]) -> list[str]:
+    """Return the arguments of filterParameters."""
+    return limited(parts(texts))
+
+
+def parameter(
+    read: Callable[[list[str]], Any], description: str, example: Any, data_key: str | None = None, **schema: Any
+) -> fields.Function:
+    """Return the field of a parameter; `schema` describes its values in the document."""
+    metadata = {"type": "string", **schema, "description": description, "example": example}
+    return fields.Function(deserialize=read, data_key=data_key, metadata=metadata)
+
+
+def listed(
+    read: Callable[[list[str]], Any],
+    description: str,
+    example: list[str],
+    items: dict[str, Any],
+    commas: bool = True,
+    **more: Any,
+) -> fields.Function:
+    """Return the field of a parameter with several values, between commas or as the parameter repeated."""
+    more |= {"type": "array", "items": {"type": "string", **items}, "minItems": 1, "commas": commas}
+    return parameter(read, description, example, **more)
+
+
+FILTER_DESCRIPTIONS = {
+    "id": "Contacts with these ids.",
+    "name": "Contacts of this name, as a whole, ignoring case. This and the other attributes may be given several "
+    "times, or have several values with commas between: one of them must match.",
+    "phoneNumber": "Contacts with this number, compared by its letters and digits. `*` for any number.",
+}
+FILTERS = {
+    name: listed(
+        lines,
+        FILTER_DESCRIPTIONS.get(name, f"Contacts with this value, ignoring case. {attribute.description}"),
+        [attribute.example],
+        {"pattern": LINE},
+        commas=False,
+    )
+    for name, attribute in ATTRIBUTES.items()
+} | {"type": listed(types, "Ignoring case.", ["Queue", "Custom"], {"enum": list(TYPES)})}
+
+SELECTION = listed(
+    selection,
+    "Return only these attributes, with commas between; `*` for all.",
+    ["id", "name", "phoneNumber"],
+    {"enum": [*ATTRIBUTES, "*"]},
+    data_key="fields",
+)
+
+
+class ListQuery(Strict.from_dict(FILTERS)):  # type: ignore[misc]
+    """The query language of GET /contacts."""
+
+    filterName = parameter(
+        choice(FILTER_NAME), "Search by filterParameters; goes with it.", FILTER_NAME, enum=[FILTER_NAME]
+    )
+    filterParameters = listed(
+        patterns,
+        "Arguments with commas between. For each, a whole name (name, userName, firstName, lastName) or the phone "
+        "number must match; `*` stands for any characters, also none.",
+        ["support*", "800*"],
+        {"pattern": LINE_WITHOUT_COMMAS},
+        maxItems=MAX_SEARCH_TERMS,
+    )
+    q = parameter(
+        words,
+        "Search as you type: each word occurs in a name or the phone number, ignoring case and accents. A word of one "
+        "or two characters matches where a word or number starts.",
+        "jo smi",
+        pattern=LINE,
+    )
+    sortBy = parameter(
+        *(choice(*ATTRIBUTES), "Contacts without the attribute come last.", "lastName"),
+        default="name",
+        enum=list(ATTRIBUTES),
+    )
+    order = parameter(
+        choice(*ORDERS),
+        "Descending is the exact reverse of Ascending (also of the ids, which break ties), but contacts without the "
+        "attribute stay last.",
+        ORDERS[1],
+        default=ORDERS[0],
+        enum=list(ORDERS),
+    )
+    offset = parameter(whole_number(0), "The number of contacts to skip.", 20, type="integer", minimum=0, default=0)
+    limit = parameter(
+        whole_number(1), "The number of contacts to return at most; all without it.", 10, type="integer", minimum=1
+    )
+    selection = SELECTION
+
+    @validates_schema
+    def check_pair(self, data: dict[str, Any], **_: Any) -> None:
+        """Refuse filterName without filterParameters, and the reverse."""
+        for one, other in (("filterName", "filterParameters"), ("filterParameters", "filterName")):
+            if one in data and other not in data:
+                raise ValidationError({other: [reason(StatusCode.MISSING, f"Goes with {one}.")]})
+
+    @post_load
+    def query(self, data: dict[str, Any], **_: Any) -> Query:
+        """Return the Query that the parameters mean."""
+        return Query(
+            filters={name: values for name, values in data.items() if name in ATTRIBUTES},
+            words=data.get("q", []),
+            patterns=data.get("filterParameters", []),
+            sort=data.get("sortBy", "name"),
+            descending=data.get("order") == "Descending",
+            offset=data.get("offset", 0),
+            limit=data.get("limit"),
+            fields=data.get("selection"),
+        )
+
+
+class OneQuery(Strict):
+    """The parameters of GET /contacts/{id}."""
+
+    selection = SELECTION
+
+
+class IdQuery(Strict):
+    """The parameters of DELETE /contacts."""
+
+    id = fields.Function(
+        deserialize=one,
+        required=True,
+        error_messages={"required": reason(StatusCode.MISSING, "Say which contact: ?id=…")},
+        metadata={
+            **{"type": "string", "pattern": "^[0-9A-Fa-f]{32}$", "example": ATTRIBUTES["id"].example},
+            "description": "The contact to remove.",
+        },
+    )
+
+
+class NoQuery(Strict):
+    """No parameters."""

@@ -1,0 +1,80 @@
+"""How requests are parsed: one webargs parser for the parameters and the JSON bodies of all views."""
+
+import json
+from typing import Any, NoReturn
+
+from flask import Request
+from flask_smorest import Blueprint
+from marshmallow import RAISE, Schema, ValidationError
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
+
+from contacts.errors import MAX_BODY_BYTES, ApiError, StatusCode, invalid
+
+
+class Parser(FlaskParser):
+    """webargs with unknown names refused, repeated parameters seen, and every failure in the envelope."""
+
+    def load_querystring(self, req: Request, schema: Schema) -> dict[str, list[str]]:
+        """Return the texts that were given for each parameter."""
+        return req.args.to_dict(flat=False)
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        """Return the JSON of the body; an empty body is as {}.
+
+        Raise ApiError 400 if it is not JSON, UnsupportedMediaType if its Content-Type is not, RequestEntityTooLarge.
+        """
+        if not req.is_json and (req.content_length or req.headers.get("Transfer-Encoding")):
+            raise UnsupportedMediaType
+        try:
+            body = req.get_data()
+        except HTTPException:
+            raise
+        except Exception:  # gunicorn's, for a chunked body that breaks its own rules
+            raise malformed("it could not be read to its end") from None
+        if len(body) > MAX_BODY_BYTES:
+            raise RequestEntityTooLarge
+        if len(body) < (req.content_length or 0):
+            raise malformed("it is shorter than its Content-Length")
+        return parse_json(body) if body else {}
+
+    def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
+        """Answer 422 with the reasons, which webargs keeps under the location of the parameters."""
+        (messages,) = error.normalized_messages().values()
+        raise invalid({"body" if name == "_schema" else name: reasons for name, reasons in messages.items()})
+
+
+class ContactsBlueprint(Blueprint):
+    """flask-smorest's blueprint with this parser."""
+
+    ARGUMENTS_PARSER = Parser(unknown=RAISE)
+
+
+def parse_json(body: bytes) -> Any:
+    """Return the value of a JSON text; raise ApiError 400 if it is not valid."""
+    try:
+        return json.loads(body, object_pairs_hook=unique, parse_constant=refuse)
+    except RecursionError:
+        raise malformed("it is nested too deeply") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise malformed(str(error)) from None
+    except ValueError:  # an integer with more digits than Python reads
+        raise malformed("a number has too many digits") from None
+
+
+def malformed(why: str) -> ApiError:
+    """Return the answer to a body that is not JSON."""
+    return ApiError(400, StatusCode.INVALID, f"The body is not valid JSON: {why}.")
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; raise ApiError if it has a name twice, as only one value could be kept."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise malformed("an object has the same name twice")
+    return members
+
+
+def refuse(constant: str) -> NoReturn:
+    """Raise ApiError for NaN and Infinity, which Python reads and JSON does not have."""
+    raise malformed(f"{constant} is not JSON")

@@ -39,8 +39,10 @@ worker_connections = 500
 # A socket for an administration that this service does not use.
 control_socket_disable = True
 
-# Bytes, the longest that gunicorn allows: some 240 ids in one filter.
+# Bytes of a request line, the most that gunicorn allows (some 240 ids in one filter), and headers of a request: more
+# than nginx takes in deploy/nginx.conf.
 limit_request_line = 8190
+limit_request_fields = 8192
 
 # gunicorn itself believes no header about scheme and path (it would those of this machine and of unix sockets):
 # contacts/middleware.py does, from the peers in CONTACTS_TRUSTED_PROXIES.

@@ -8,7 +8,7 @@ from contextlib import closing
 from flask import Blueprint, Response
 
 from contacts.database import SCHEMA_VERSION, database_path, result_code
-from contacts.errors import RETRY_AFTER_S, UNAVAILABLE, ApiError, StatusCode
+from contacts.errors import UNAVAILABLE, unavailable_error
 
 MIN_FREE_DISK_BYTES = 1024 * 1024  # a write needs some for its WAL
 
@@ -32,7 +32,9 @@ def readyz() -> Response:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=0)) as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version != SCHEMA_VERSION:
-                raise not_ready(f"The database has schema version {version}, and this service has {SCHEMA_VERSION}.")
+                raise unavailable_error(
+                    f"The database has schema version {version}, and this service has {SCHEMA_VERSION}."
+                )
             connection.isolation_level = None
             connection.execute("BEGIN IMMEDIATE")
             # Never committed. BEGIN alone goes well on a file that is read-only.
@@ -41,14 +43,9 @@ def readyz() -> Response:
         code = result_code(error)
         # Somebody is writing, so it can be written.
         if code not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-            raise not_ready(UNAVAILABLE.get(code, "The directory's file cannot be used.")) from None
+            raise unavailable_error(UNAVAILABLE.get(code, "The directory's file cannot be used.")) from None
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise not_ready("The directory's folder cannot be written.")
+        raise unavailable_error("The directory's folder cannot be written.")
     if shutil.disk_usage(path.parent).free < MIN_FREE_DISK_BYTES:
-        raise not_ready(UNAVAILABLE[sqlite3.SQLITE_FULL])
+        raise unavailable_error(UNAVAILABLE[sqlite3.SQLITE_FULL])
     return Response(HEALTHY, mimetype="application/json")
-
-
-def not_ready(reason: str) -> ApiError:
-    """Return the answer of a service that is not ready."""
-    return ApiError(503, StatusCode.INTERNAL, reason, headers=[("Retry-After", RETRY_AFTER_S)])

@@ -50,6 +50,16 @@ class JsonFormatter(logging.Formatter):
         return _encode(line)
 
 
+class PrivacyFilter(logging.Filter):
+    """Cuts what a client sent from gunicorn's messages about requests that fail outside the application."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        if found := re.match(r"Invalid request from ip=\S*?(?=: )|Error handling request", record.getMessage()):
+            record.msg, record.args = found[0], ()
+        return True
+
+
 def timestamp(record: logging.LogRecord) -> str:
     """Return the time of an event in UTC, with milliseconds."""
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
@@ -75,12 +85,13 @@ def configuration(log_format: str, level: str = "INFO") -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": formatter}},
+        "filters": {"privacy": {"()": PrivacyFilter}},
         "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "line", "stream": STDOUT}},
         "loggers": {
             "contacts": {**to_stdout, "level": level},
             # Audit lines are written at every level.
             "contacts.audit": {"level": min(logging.getLevelName(level), logging.INFO)},
-            "gunicorn.error": {**to_stdout, "level": "INFO"},
+            "gunicorn.error": {**to_stdout, "level": "INFO", "filters": ["privacy"]},
         },
     }
 

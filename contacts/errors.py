@@ -26,7 +26,7 @@ RETRY_AFTER_S = "1"  # seconds after which a client may try again
 
 
 class StatusCode(IntEnum):
-    """The statusCode of an answer, as Genesys Web Services have it."""
+    """The statusCode of an answer, as Genesys Web Services have it; openapi.json says what each means."""
 
     OK = 0
     MISSING = 1
@@ -38,19 +38,6 @@ class StatusCode(IntEnum):
     RANGE = 10
     READ_ONLY_ATTRIBUTE = 11
     UNAUTHENTICATED = 20
-
-
-MEANINGS = {
-    StatusCode.MISSING: "a required attribute or parameter is missing",
-    StatusCode.INVALID: "the request, an attribute or a parameter is not valid",
-    StatusCode.READ_ONLY_CONTACT: "the contact is a User or a Queue, which clients cannot write",
-    StatusCode.INTERNAL: "the service is busy (try again), or has a defect",
-    StatusCode.ROLE: "the role may not do this",
-    StatusCode.NOT_FOUND: "there is no such contact or path",
-    StatusCode.RANGE: "a value is out of range: too long, blank, a limit of 0",
-    StatusCode.READ_ONLY_ATTRIBUTE: "clients cannot write the attribute",
-    StatusCode.UNAUTHENTICATED: "the request has no role that is believed",
-}
 
 
 def reason(status_code: StatusCode, message: str) -> dict[str, Any]:
@@ -100,15 +87,10 @@ def invalid(errors: Mapping[str, Any]) -> ApiError:
 
 
 # Errors that the framework raises by itself: statusCode and message by HTTP status.
-STATUS_CODES = {
-    401: StatusCode.UNAUTHENTICATED,
-    403: StatusCode.ROLE,
-    404: StatusCode.NOT_FOUND,
-}
+STATUS_CODES = {401: StatusCode.UNAUTHENTICATED, 403: StatusCode.ROLE, 404: StatusCode.NOT_FOUND}
 MESSAGES = {
     404: "There is nothing at this path; the contacts are at {contacts}.",
     405: "{method} is not possible here; the Allow header lists what is.",
-    408: "The request took too long to arrive.",
     413: "The body is too large: {limit} bytes at most.",
     415: "Send the body as JSON, with the header Content-Type: application/json.",
     500: "Something went wrong in the service; its log has the details.",

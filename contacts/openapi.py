@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, Response, redirect
 from flask_smorest import Api
 from marshmallow import fields
 
-from contacts.schemas import ContactChanges, ErrorSchema
+from contacts.schemas import ContactChanges, ContactSchema, SelectedContactSchema
 
 FOLDER = Path(__file__).parent
 
@@ -50,7 +50,7 @@ class OperationPlugin(BasePlugin):
 class ContactsApi(Api):
     """flask-smorest with the error schema of Genesys Web Services."""
 
-    ERROR_SCHEMA = ErrorSchema
+    ERROR_SCHEMA = "Error"
 
 
 def parameter_example(_: Any, field: fields.Field, *, ret: dict[str, Any]) -> dict[str, Any]:
@@ -67,6 +67,8 @@ def init_app(app: Flask) -> ContactsApi:
     api = ContactsApi(app, spec_kwargs={**constant, "extra_plugins": [OperationPlugin()]})
     del api.spec.components.schemas["PaginationMetadata"]  # flask-smorest's paging is not used
     api.ma_plugin.converter.add_parameter_attribute_function(parameter_example)
+    api.spec.components.schema("Contact", schema=ContactSchema)
+    api.spec.components.schema("SelectedContact", schema=SelectedContactSchema)
     # marshmallow has no such limit.
     api.spec.components.schema("ContactChanges", {"minProperties": 1}, schema=ContactChanges)
     return api

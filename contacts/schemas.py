@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
-from contacts.errors import MEANINGS, StatusCode, reason
+from contacts.errors import StatusCode, reason
 from contacts.model import ATTRIBUTES, CLIENT_ATTRIBUTES, TYPES
 from contacts.text import LengthError, clean
 
@@ -148,7 +148,7 @@ class ContactChangesWithId(ContactChanges):
     )
 
 
-# Answers: they document, and are not used to make the JSON.
+# Contacts in answers: they document, and are not used to make the JSON. What is around them stands in openapi.json.
 
 
 def answered(required: bool) -> dict[str, fields.Field]:
@@ -165,49 +165,3 @@ class SelectedContactSchema(Schema.from_dict(answered(required=False))):  # type
 
 class ContactSchema(Schema.from_dict(answered(required=True))):  # type: ignore[misc]
     """A contact. The attributes that its type does not have, or that have no value, are absent."""
-
-
-class Done(Schema):
-    """The answer to a request without a result to show."""
-
-    statusCode = fields.Integer(required=True, metadata={"enum": [0], "x-enum-varnames": ["OK"]})
-
-
-class ContactAnswer(Done):
-    """The answer with one contact."""
-
-    contact = fields.Nested(ContactSchema, required=True)
-
-
-class SelectedAnswer(Done):
-    """The answer with one contact, or with some of its attributes."""
-
-    contact = fields.Nested(SelectedContactSchema, required=True)
-
-
-class ContactList(Done):
-    """The answer with a list of contacts."""
-
-    totalCount = fields.Integer(
-        required=True, metadata={"description": "The number of contacts that match in all.", "minimum": 0}
-    )
-    contacts = fields.List(fields.Nested(SelectedContactSchema), required=True)
-
-
-class ErrorSchema(Schema):
-    """The answer to any request that failed; nothing was changed."""
-
-    statusCode = fields.Integer(
-        required=True,
-        metadata={
-            "description": "What is wrong:\n\n" + "\n".join(f"- {code}: {text}" for code, text in MEANINGS.items()),
-            "enum": [int(code) for code in MEANINGS],
-            "x-enum-varnames": [code.name for code in MEANINGS],
-        },
-    )
-    statusMessage = fields.String(required=True, metadata={"description": "What is wrong, for a person to read."})
-    errors = fields.Dict(
-        keys=fields.String(),
-        values=fields.List(fields.String()),
-        metadata={"description": "The reasons by attribute or parameter."},
-    )

@@ -35,7 +35,7 @@ class Contacts(MethodView):
 
     @blp.doc(operationId="listContacts")
     @blp.arguments(ListQuery(), location="query")
-    @blp.response(200, schemas.ContactList, example=examples.FOUND, headers=READ_HEADERS)
+    @blp.response(200, "ContactList", example=examples.FOUND, headers=READ_HEADERS)
     def get(self, asked: query.Query) -> Response:
         """List the contacts that match, in order, with their total count."""
         if "If-None-Match" in request.headers and answers.is_current(tag := f"{query.revision():x}"):
@@ -46,7 +46,7 @@ class Contacts(MethodView):
     @blp.doc(operationId="createContact")
     @blp.arguments(NoQuery(), location="query")
     @blp.arguments(schemas.NewContact(), example=examples.NEW)
-    @blp.response(201, schemas.ContactAnswer, example=examples.CREATED, headers=header_references("Location", "ETag"))
+    @blp.response(201, "ContactAnswer", example=examples.CREATED, headers=header_references("Location", "ETag"))
     def post(self, _: Any, contact: dict[str, str]) -> Response:
         """Create a Custom contact."""
         contact_id, made = model.create(contact)
@@ -57,7 +57,7 @@ class Contacts(MethodView):
     @blp.doc(operationId="updateContactById")
     @blp.arguments(NoQuery(), location="query")
     @blp.arguments(schemas.ContactChangesWithId(), example=examples.CHANGES_WITH_ID)
-    @blp.response(200, schemas.ContactAnswer, example=examples.CHANGED, headers=header_references("ETag"))
+    @blp.response(200, "ContactAnswer", example=examples.CHANGED, headers=header_references("ETag"))
     @blp.alt_response(404, "NOT_FOUND")
     def put(self, _: Any, changes: dict[str, Any]) -> Response:
         """Modify the Custom contact with the id in the body."""
@@ -65,7 +65,7 @@ class Contacts(MethodView):
 
     @blp.doc(operationId="deleteContactById")
     @blp.arguments(IdQuery(), location="query")
-    @blp.response(200, schemas.Done, example=examples.DONE)
+    @blp.response(200, "Done", example=examples.DONE)
     @blp.alt_response(404, "NOT_FOUND")
     def delete(self, asked: dict[str, str]) -> Response:
         """Remove the Custom contact with this id."""
@@ -80,7 +80,7 @@ class Contact(MethodView):
 
     @blp.doc(operationId="getContact")
     @blp.arguments(OneQuery(), location="query")
-    @blp.response(200, schemas.SelectedAnswer, example=examples.ONE, headers=READ_HEADERS)
+    @blp.response(200, "SelectedAnswer", example=examples.ONE, headers=READ_HEADERS)
     @blp.alt_response(404, "NOT_FOUND")
     def get(self, asked: dict[str, Any], id: str) -> Response:
         """Get one contact."""
@@ -95,7 +95,7 @@ class Contact(MethodView):
     @blp.doc(operationId="updateContact")
     @blp.arguments(NoQuery(), location="query")
     @blp.arguments(schemas.ContactChanges(), example=examples.CHANGES)
-    @blp.response(200, schemas.ContactAnswer, example=examples.CHANGED, headers=header_references("ETag"))
+    @blp.response(200, "ContactAnswer", example=examples.CHANGED, headers=header_references("ETag"))
     @blp.alt_response(404, "NOT_FOUND")
     def put(self, _: Any, changes: dict[str, Any], id: str) -> Response:
         """Modify a Custom contact: an absent attribute keeps its value, null clears the phone number."""
@@ -103,7 +103,7 @@ class Contact(MethodView):
 
     @blp.doc(operationId="deleteContact")
     @blp.arguments(NoQuery(), location="query")
-    @blp.response(200, schemas.Done, example=examples.DONE)
+    @blp.response(200, "Done", example=examples.DONE)
     @blp.alt_response(404, "NOT_FOUND")
     def delete(self, _: Any, id: str) -> Response:
         """Remove a Custom contact."""

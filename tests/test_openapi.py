@@ -8,7 +8,7 @@ from conftest import Document, document, started
 from openapi_spec_validator import validate
 
 from contacts import parameters
-from contacts.errors import MEANINGS, StatusCode
+from contacts.errors import StatusCode
 
 # What is not of the API, or cannot be written in the document: the page, the document, /contacts&type=User.
 UNDOCUMENTED = {"/", "/docs", "/docs/start.js", "/docs/<path:filename>", "/openapi.json", "/contacts&<path:query>"}
@@ -109,7 +109,8 @@ def test_every_parameter_is_there(app, spec):
 def test_every_statuscode_is_there(spec):
     error = spec["components"]["schemas"]["Error"]["properties"]["statusCode"]
     assert error["enum"] == [int(code) for code in StatusCode if code]
-    assert list(MEANINGS) == [code for code in StatusCode if code]
+    assert error["x-enum-varnames"] == [code.name for code in StatusCode if code]
+    assert [f"- {code}: " in error["description"] for code in error["enum"]] == [True] * len(error["enum"])
 
 
 def test_every_request_and_answer_has_an_example_that_fits(app, spec):

@@ -1,7 +1,7 @@
 """The query language of GET /contacts, as SQL.
 
-The text of a statement depends only on the query's shape (which filters, how many search terms, which
-sort), and is made once for each shape. Values are always bound parameters.
+The SQL of a query depends only on its shape (which filters, how many search terms, which sort), and is made once for
+each shape. Values are always bound parameters.
 """
 
 import json
@@ -15,27 +15,27 @@ from contacts.database import db, separate_connection
 from contacts.model import ATTRIBUTES, USER_ATTRIBUTES, row_number
 from contacts.text import BETWEEN, EDGE, HEAD, WORD, fold, marked, number_key, plain, without_accents
 
-# As many contacts are answered in one piece; more are streamed, in blocks of as many.
-BLOCK = 1000
+# Longer lists are streamed, in blocks of so many rows.
+STREAM_BLOCK_ROWS = 1000
 
-# As many hits of a search are counted, sorted and answered by one statement.
-FEW = 100
+# So many hits of a search are counted, sorted and answered by one statement.
+MAX_SORTED_HITS = 100
 
-# As many hits that had to be tested are counted and sorted by the statement that tests them.
-MANY = 60_000
+# So many hits that must be tested are counted and sorted by the statement that tests them.
+MAX_TESTED_HITS = 60_000
 
-# As many contacts are read in their order without further thought: to skip them, or to see how dense hits are there.
-NEAR = 500
+# So many rows are read in their order first: to skip them, or to see how dense the hits are.
+GLANCE_ROWS = 500
 
-# As many are read at most, in the order of the name, to find a page of a search's hits.
-WALK = 8000
+# So many rows are read at most, in the order of the name, to find a page of a search's hits.
+WALK_ROWS = 8000
 
 # The largest integer that SQLite binds.
 MAX_INTEGER = 2**63 - 1
 
 
 class Query(NamedTuple):
-    """What a client asks for. Its values are as the client wrote them, trimmed."""
+    """The query of a client. Its values are as the client wrote them, trimmed."""
 
     filters: dict[str, list[str]]  # by attribute; any of the values
     words: list[str]  # of q; all of them
@@ -55,7 +55,7 @@ class Answer(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """All that the text of a statement depends on."""
+    """All that the SQL of a query depends on."""
 
     filters: tuple[tuple[str, str], ...]  # attribute and key of FILTERS
     tests: tuple[tuple[str, bool], ...]  # key of TESTS, and whether the search index has decided it
@@ -98,14 +98,14 @@ def read(query: Query) -> Answer:
     shape, values = plan(query)
     limit, offset = MAX_INTEGER if query.limit is None else query.limit, query.offset
     if shape.searched and is_narrow(shape):
-        revision, total, contacts = run(hits_sql(shape, FEW + 1), (*values, limit, offset))
-        if total <= FEW:
+        revision, total, contacts = run(hits_sql(shape, MAX_SORTED_HITS + 1), (*values, limit, offset))
+        if total <= MAX_SORTED_HITS:
             return answer(revision, total, contacts)
-    if shape.searched or shape.unordered or limit > BLOCK or offset > NEAR:
+    if shape.searched or shape.unordered or limit > STREAM_BLOCK_ROWS or offset > GLANCE_ROWS:
         revision, total, contacts = find(shape, values, limit, offset)
     else:
         revision, total, contacts = run(page_sql(shape), (*values, limit, offset))
-    if contacts is None and min(limit, total - offset) > BLOCK:
+    if contacts is None and min(limit, total - offset) > STREAM_BLOCK_ROWS:
         blocks = stream(shape, values, limit, offset)
         return Answer(int(next(blocks)), blocks)
     return answer(revision, total, contacts)
@@ -117,7 +117,7 @@ def answer(revision: int, total: int, contacts: bytes | None) -> Answer:
 
 
 def find(shape: Shape, values: list[Any], limit: int, offset: int) -> tuple[int, int, bytes | None]:
-    """Return the revision, the total and a page of contacts, by the way that the total suggests; more than BLOCK: None.
+    """Return the revision, the total and a page of contacts, or None for a long one, by the way that the total suggests.
 
     A page behind the middle is looked for from the end. Where the filters leave most contacts, walking all in their
     order is quicker than sorting those. Where a search's hits are dense, walking the contacts in their order meets a
@@ -125,28 +125,28 @@ def find(shape: Shape, values: list[Any], limit: int, offset: int) -> tuple[int,
     must be tested, it is tested once.
     """
     with db.atomic():
-        if shape.searched and not is_decided(shape) and limit <= BLOCK:
+        if shape.searched and not is_decided(shape) and limit <= STREAM_BLOCK_ROWS:
             found, contacts = 0, None
             if shape.sort == "name":
                 found, contacts = run(found_sql(shape, "glance"), (*values, limit, offset))
             if found == limit:
                 revision, _, total = run(head_sql(shape), values)
                 return revision, total, contacts
-            revision, total, contacts = run(hits_sql(shape, MANY + 1), (*values, limit, offset))
-            if total <= MANY:
+            revision, total, contacts = run(hits_sql(shape, MAX_TESTED_HITS + 1), (*values, limit, offset))
+            if total <= MAX_TESTED_HITS:
                 return revision, total, contacts
         revision, size, total = run(head_sql(shape), values)
         wanted = min(limit, total - offset)
-        if not 0 < wanted <= BLOCK:
+        if not 0 < wanted <= STREAM_BLOCK_ROWS:
             return revision, total, None
         source = "search" if shape.searched else "order" if shape.unordered and 2 * total > size else "table"
         backward = not shape.searched and offset > total / 2
         # A contact that is walked over takes longer than four hits that are found.
-        worth = min(total // 4, WALK)
+        worth = min(total // 4, WALK_ROWS)
         if shape.searched and shape.sort == "name" and (offset + wanted) * size < 0.75 * worth * total:
             found, contacts = run(found_sql(shape, "glance"), (*values, wanted, offset))
             # An offset hides how dense the first ones are.
-            if found < wanted and (offset or wanted * NEAR < worth * found):
+            if found < wanted and (offset or wanted * GLANCE_ROWS < worth * found):
                 found, contacts = run(found_sql(shape, "walk"), (*values, wanted, offset))
             if found == wanted:
                 return revision, total, contacts
@@ -161,7 +161,7 @@ def run(statement: str, values: Sequence[Any]) -> Any:
 
 
 def binding(statement: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
-    """Return a statement with as many of the values as it has parameters: one that counts needs no limit."""
+    """Return a statement and the values that it needs: one that counts takes no limit and offset."""
     return statement, values[: parameters(statement)]
 
 
@@ -184,7 +184,7 @@ def stream(shape: Shape, values: list[Any], limit: int, offset: int) -> Iterator
         statement = f"SELECT CAST(json AS BLOB) FROM ({rows_sql(shape, 'search' if shape.searched else 'table')})"
         rows = database.execute_sql(*binding(statement, (*values, limit, offset)))
         separator = b""
-        while block := rows.fetchmany(BLOCK):
+        while block := rows.fetchmany(STREAM_BLOCK_ROWS):
             yield separator + b",".join([row[0] for row in block])
             separator = b","
         yield b"]}"
@@ -225,7 +225,7 @@ def plan(query: Query) -> tuple[Shape, list[Any]]:
 
 
 def simplified(filters: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Return the filters without a type that goes without saying, as only Users have a userName."""
+    """Return the filters without a type that the others imply, as only Users have a userName."""
     if "type" in filters and any(attribute in filters for attribute in USER_ATTRIBUTES):
         users = "user" in map(str.lower, filters["type"])
         return {name: values for name, values in filters.items() if name != "type"} if users else {"type": []}
@@ -233,7 +233,7 @@ def simplified(filters: dict[str, list[str]]) -> dict[str, list[str]]:
 
 
 def plan_filter(attribute: str, given: list[str]) -> tuple[str, list[Any]]:
-    """Return the key of FILTERS for an attribute and the values any of which may match, and what it binds.
+    """Return the key of FILTERS for an attribute and its values, any of which may match, and the values to bind.
 
     A value matches as a whole, and in parts where it has commas. One without letters and digits is no number.
     """
@@ -259,7 +259,7 @@ class Term(NamedTuple):
 
 
 def plan_word(word: str) -> Term:
-    """Look for a word of q in the names, and for its letters and digits in the number; a short one where they start."""
+    """Return the term of a word of q: in the names, and its letters and digits in the number; a short one at starts."""
     name = plain(word)
     number = without_accents(number_key(word)) or name
     names, numbers = [marked(name)], [number]
@@ -275,7 +275,7 @@ def plan_word(word: str) -> Term:
 
 
 def plan_pattern(pattern: str) -> Term:
-    """Compare a whole name with the pattern, and the number with its letters and digits, when it has any."""
+    """Return the term of a pattern: for a whole name, and its letters and digits, if it has any, for the number."""
     folded = fold(pattern)
     name = _wildcards.sub("*", folded)
     found, exact = needles(name)
@@ -298,7 +298,7 @@ _special = re.compile(r"[\[?]")
 
 
 def needles(pattern: str) -> tuple[list[str], bool]:
-    """Return what the search index holds of the literal parts of a pattern, and whether it decides by them.
+    """Return the texts in the search index for the literal parts of a pattern, and whether they decide the match.
 
     Of several, it does not know whether one value has them, in this order, but for what a value starts and ends with:
     its first characters follow its end. Whether it is long enough for both it does not know: n is not what n*n means.
@@ -320,7 +320,7 @@ def needles(pattern: str) -> tuple[list[str], bool]:
 
 
 def needle(part: str, starts: bool, ends: bool) -> str:
-    """Return what the search index holds, in three characters or more, of a part where a value starts or ends."""
+    """Return the text in the search index, of three characters or more, for a part where a value starts or ends."""
     if starts or ends:
         before, behind = starts * EDGE, ends * EDGE
         text = marked(part)
@@ -402,7 +402,7 @@ def source_sql(shape: Shape, source: str) -> str:
         )
     conditions = [*parts.filters, *parts.tests]
     if source in {"glance", "walk"}:
-        length = NEAR if source == "glance" else WALK
+        length = GLANCE_ROWS if source == "glance" else WALK_ROWS
         filters = f"WHERE {' AND '.join(parts.filters)}" if parts.filters else ""
         comparison, beyond, direction = (">=", "''", "DESC") if shape.descending else ("<=", "x'ff'", "ASC")
         last = f"SELECT name_key FROM contact {filters} ORDER BY name_key {direction} LIMIT 1 OFFSET {length}"
@@ -411,19 +411,19 @@ def source_sql(shape: Shape, source: str) -> str:
 
 
 def is_narrow(shape: Shape) -> bool:
-    """Tell whether the index contact_in_search has all that it takes to count and sort the hits of a search."""
+    """Return whether the index contact_in_search is enough to count and sort the hits of a search."""
     needed = {shape.sort, *(attribute for attribute, _ in shape.filters)}
     return needed <= {"id", "type", "name"} and is_decided(shape)
 
 
 def is_decided(shape: Shape) -> bool:
-    """Tell whether the search index finds no more than what matches."""
+    """Return whether all that the search index finds matches."""
     return all(exact for _, exact in shape.tests)
 
 
 @lru_cache(maxsize=1024)
 def hits_sql(shape: Shape, most: int) -> str:
-    """Return the statement that gives the revision, the number of hits, `most` at most, and a page of those."""
+    """Return the statement for the revision, the number of hits (`most` at most), and a page of the hits."""
     key = ATTRIBUTES[shape.sort].key_column
     columns = "contact.seq" if key == "seq" else f"contact.seq, {key}"
     found = f"SELECT {columns} {source_sql(shape, 'search')} LIMIT {most}"
@@ -438,7 +438,7 @@ def hits_sql(shape: Shape, most: int) -> str:
 
 @lru_cache(maxsize=1024)
 def page_sql(shape: Shape) -> str:
-    """Return the statement that gives the revision, the total and a page of contacts.
+    """Return the statement for the revision, the total and a page of contacts.
 
     SQLite works a subquery for one value out in place; one that is joined needs a table of its own.
     """
@@ -448,13 +448,13 @@ def page_sql(shape: Shape) -> str:
 
 @lru_cache(maxsize=1024)
 def head_sql(shape: Shape) -> str:
-    """Return the statement that gives the revision, the number of all contacts, and that of those that match."""
+    """Return the statement for the revision, the number of all contacts, and the number of those that match."""
     return f"SELECT revision, customs + queues + users, ({total_sql(shape)}) FROM directory"
 
 
 @lru_cache(maxsize=1024)
 def found_sql(shape: Shape, source: str, backward: bool = False) -> str:
-    """Return the statement that gives how many contacts a page has, and the contacts."""
+    """Return the statement for the number of contacts on a page, and the contacts."""
     return f"SELECT count(*), CAST(group_concat(json) AS BLOB) FROM ({rows_sql(shape, source, backward)})"
 
 
@@ -475,7 +475,7 @@ def rows_sql(shape: Shape, source: str, backward: bool = False) -> str:
 
 
 def total_sql(shape: Shape) -> str:
-    """Return the query for the number of contacts that match: the counters', where they know it."""
+    """Return the query for the number of contacts that match, from the counters if they have it."""
     if not shape.filters and not shape.tests:
         return "customs + queues + users"
     if shape.filters == (("type", "one"),) and not shape.tests:

@@ -18,7 +18,7 @@ Peers = frozenset[Network | str]
 
 
 class SettingsError(Exception):
-    """A setting, or the database it names, does not let the service start."""
+    """A setting or the database is not valid, and the service cannot start."""
 
 
 class Defaults:
@@ -33,7 +33,7 @@ class Defaults:
 
 
 def database(value: str) -> str:
-    """Check the path of the SQLite file; that it can be opened is contacts.database's to find out."""
+    """Check the path of the SQLite file; contacts/upgrades.py finds out whether it can be opened."""
     if not value.strip() or value == ":memory:" or value.startswith("file:"):
         raise ValueError("give the path of a file")
     return value
@@ -56,7 +56,7 @@ def trusted_proxies(value: str) -> Peers:
 
 
 def unmapped(network: Network) -> Network:
-    """Return an IPv4 range that is written as IPv6 (::ffff:10.0.0.0/120) as the IPv4 range that it is."""
+    """Return the IPv4 range of one that is written as IPv6 (::ffff:10.0.0.0/120); another range as it is."""
     if network.version == 6 and network.prefixlen >= 96 and (mapped := network.network_address.ipv4_mapped):
         return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
     return network
@@ -106,7 +106,7 @@ CHECKS: dict[str, Callable[[str], Any]] = {
 def init_app(app: Flask, config: Mapping[str, Any] | None = None) -> None:
     """Put the checked settings into app.config: defaults, then the environment, then `config`.
 
-    Raise SettingsError for a value that is not one, in one line.
+    Raise SettingsError, in one line, for a value that is not valid.
     """
     app.config.from_object(Defaults)
     # Not from_prefixed_env: it reads a database called 1e3 as a number, and CONTACTS_DATABASE__X as a dictionary.

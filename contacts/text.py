@@ -1,4 +1,4 @@
-"""The rules of text: what a value may hold, and how values are compared and found."""
+"""The rules of text: which values are valid, and the keys by which values are compared and found."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from unicodedata import category, combining, normalize
 START, END, WORD, BETWEEN = "\x01", "\x03", "\x02\x02", "\x04"
 EDGE = END + START
 
-# As many characters of a value's start follow its end, so that the index also tells what starts so and ends so.
+# So many characters of a value's start stand behind its end, so that the index finds what starts and ends with a text.
 HEAD = 2
 
 # Cc: tab, newline, NUL and the like; Zl and Zp: the line and paragraph separators of Unicode.
@@ -19,12 +19,12 @@ _LINE_BREAKING = {"Cc", "Zl", "Zp"}
 def clean(value: str, longest: int) -> str:
     """Return the value as it is stored: one line, trimmed, in Unicode NFC.
 
-    Raise ValueError with the reason when it holds control characters or unpaired surrogates, and
-    LengthError when it is blank or has more than `longest` characters.
+    Raise ValueError with the reason if it has control characters or unpaired surrogates, and LengthError if it is blank
+    or has more than `longest` characters.
     """
     check_characters(value)
     value = value.strip()
-    # NFC makes one character of four at the most, and takes long for very many.
+    # NFC makes one character of at most four, and takes long for very many.
     if not value.isascii() and len(value) <= 4 * longest:
         value = normalize("NFC", value)
     if not value:
@@ -39,7 +39,7 @@ class LengthError(ValueError):
 
 
 def check_characters(value: str) -> None:
-    """Raise ValueError when text holds control characters or unpaired surrogates."""
+    """Raise ValueError if text has control characters or unpaired surrogates."""
     if value.isprintable():
         return
     for character in value:
@@ -102,10 +102,10 @@ def marked(text: str) -> str:
 
 
 def search_text(keys: Sequence[str]) -> str:
-    """Return what the search index holds of a contact's names, or of its number, given their keys.
+    """Return the text in the search index for a contact's names, or for its number, given their keys.
 
-    The values with their edges and words, each with its head behind its end, and then their characters apart: any two
-    that are neighbours, and each alone, are three characters in a row there.
+    The values with marks at their edges and words, each with its head behind its end, and then once more with marks
+    between the characters: so any one or two characters are found as three in a row, too.
     """
     parts: list[str] = []
     for key in sorted(keys, key=len, reverse=True):
@@ -117,6 +117,6 @@ def search_text(keys: Sequence[str]) -> str:
 
 
 def plain_text(keys: Iterable[str]) -> str | None:
-    """Return what the search index holds beside, for a search without accents: the values that have some; or None."""
+    """Return the text in the search index for a search without accents: of the values that have some, or None."""
     plain_keys = dict.fromkeys(plain_key for key in keys if (plain_key := without_accents(key)) != key)
     return EDGE + "".join(marked(key) + EDGE for key in plain_keys if key) if plain_keys else None

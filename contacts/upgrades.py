@@ -16,7 +16,7 @@ from contacts.text import plain_text, search_text
 # All columns but those of the search index.
 KEPT = ", ".join(ROW_COLUMNS[:-4])
 
-# Lay the contacts out anew, as schema.sql of this version has it: all that they are follows from their values.
+# Make the contacts' table again, as schema.sql of this version has it: all columns follow from the contacts' values.
 ANEW = f"""\
 CREATE TEMP TABLE kept AS SELECT seq, salt, {KEPT} FROM contact;
 DROP TABLE contact_search;
@@ -31,15 +31,15 @@ FROM kept ORDER BY seq;
 DROP TABLE temp.kept;
 """
 
-# The SQL that leads from a version to a later one, which it sets. What it makes is, to the letter, what schema.sql
-# makes: `flask check` compares.
+# By version: the SQL that leads to a later one, and sets it. The result must be, to the letter, that of schema.sql:
+# `flask check` compares.
 STEPS = {1: ANEW, 2: ANEW}
 
 
 def upgrade(path: Path, version: int) -> None:
-    """Copy the database beside itself, then take it step by step to this version.
+    """Copy the database beside itself, then bring it step by step to this version.
 
-    Each step is one transaction, with its version: a crash leaves one version or the next.
+    Each step is one transaction that sets its version: a crash leaves one version or the next.
     """
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         back_up(connection, path.with_name(f"{path.name}.v{version}-backup"))
@@ -51,15 +51,15 @@ def upgrade(path: Path, version: int) -> None:
 
 
 def of_values(function: Callable[[list[str]], str | None]) -> Callable[..., str | None]:
-    """Return a function of text.py as SQL calls it: NULL when there are no values."""
+    """Return a function of text.py for SQL: NULL if there are no values."""
     return lambda *keys: function(given) if (given := [key for key in keys if key is not None]) else None
 
 
 def back_up(connection: sqlite3.Connection, path: Path) -> None:
     """Copy the database to a file that only its owner can read, and check the copy.
 
-    One that is there is kept when it is of the same state: an upgrade was cut off. Raise SettingsError when it is
-    of another state, or when the copy is not sound.
+    A copy of the same state is kept: an upgrade was interrupted. Raise SettingsError if a copy of another state is
+    there, or if the copy is damaged.
     """
     if path.exists():
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as earlier:
@@ -78,7 +78,7 @@ def back_up(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def state(connection: sqlite3.Connection) -> tuple[int, int, int]:
-    """Return what differs between two states of a database: its version, revision, and the number of tokens."""
+    """Return the version, the revision and the number of tokens, by which states of a database are told apart."""
     row = connection.execute(
         "SELECT (SELECT user_version FROM pragma_user_version), revision, (SELECT count(*) FROM token) FROM directory"
     ).fetchone()

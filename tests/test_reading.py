@@ -12,7 +12,7 @@ from conftest import AGENT, add, started
 from contacts import query as query_language
 from contacts.database import db
 from contacts.parameters import ListQuery
-from contacts.query import BLOCK
+from contacts.query import STREAM_BLOCK_ROWS as BLOCK
 
 ATTRIBUTES = ("id", "name", "type", "phoneNumber", "userName", "firstName", "lastName", "employeeId")
 PARAMETERS = (*ATTRIBUTES, "filterName", "filterParameters", "q", "sortBy", "order", "offset", "limit", "fields")
@@ -1166,9 +1166,9 @@ def short_walk(monkeypatch):
         for cached in statements:
             cached.cache_clear()
 
-    monkeypatch.setattr(query_language, "NEAR", 5)
-    monkeypatch.setattr(query_language, "WALK", 20)
-    monkeypatch.setattr(query_language, "FEW", 10)
+    monkeypatch.setattr(query_language, "GLANCE_ROWS", 5)
+    monkeypatch.setattr(query_language, "WALK_ROWS", 20)
+    monkeypatch.setattr(query_language, "MAX_SORTED_HITS", 10)
     clear()
     yield
     clear()
@@ -1355,12 +1355,12 @@ SHORT = [
 STARTS = ["a", "b", "n", "an", "ab", "aa", "-", "-a", "a ", "a-", "ana", "anan", "é"]
 
 
-@pytest.mark.parametrize("most", [0, query_language.MANY], ids=["tested twice", "tested once"])
+@pytest.mark.parametrize("most", [0, query_language.MAX_TESTED_HITS], ids=["tested twice", "tested once"])
 @pytest.mark.parametrize("params", [{}, {"type": "Custom"}, {"sortBy": "phoneNumber"}, {"sortBy": "employeeId"}])
 def test_what_starts_and_ends_is_one_value_and_long_enough(most, params, app, agent, monkeypatch):
     """The search index knows how a value starts that ends so, not whether both are the same characters."""
-    monkeypatch.setattr(query_language, "MANY", most)
-    monkeypatch.setattr(query_language, "FEW", 3)
+    monkeypatch.setattr(query_language, "MAX_TESTED_HITS", most)
+    monkeypatch.setattr(query_language, "MAX_SORTED_HITS", 3)
     fill(
         *(custom(name, number_of(name)) for name in SHORT),
         user("ab", "ba", firstName="an", lastName="na"),

@@ -117,7 +117,7 @@ def answer(revision: int, total: int, contacts: bytes | None) -> Answer:
 
 
 def find(shape: Shape, values: list[Any], limit: int, offset: int) -> tuple[int, int, bytes | None]:
-    """Return the revision, the total and a page of contacts, or None for a long one, by the way that the total suggests.
+    """Return the revision, the total and a page of contacts, or None for a long one, by a way that suits the total.
 
     A page behind the middle is looked for from the end. Where the filters leave most contacts, walking all in their
     order is quicker than sorting those. Where a search's hits are dense, walking the contacts in their order meets a

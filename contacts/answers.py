@@ -52,7 +52,7 @@ def is_current(tag: str) -> bool:
 
 def not_modified(tag: str) -> Response:
     """Return the answer to a client that has the current state."""
-    return Response(status=304, headers=read_headers(tag))
+    return Response(status=304, headers=read_headers(tag), content_type="application/json")
 
 
 def check_if_match(tag: str) -> None:

@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 from typing import NoReturn
 
 from flask import Flask, request
+from werkzeug.datastructures import Headers
 
 from contacts import tokens
 from contacts.errors import ApiError, StatusCode
@@ -44,25 +45,25 @@ def check(contacts_path: str, header: str, trusted: Peers) -> None:
     if not path.startswith(contacts_path) or path[len(contacts_path) : len(contacts_path) + 1] not in {"", "/", "&"}:
         return
     known = facts()
-    role, known.token = role_and_token(header, trusted)
+    role, known.token = role_and_token(request.headers, header, request.remote_addr or "", trusted)
     known.role = role.value
-    if role is not Role.ADMIN and request.method in WRITE_METHODS:  # in upper case, as the router compares it
+    if role is not Role.ADMIN and known.method in WRITE_METHODS:  # in upper case, as the router compares it
         raise ApiError(403, StatusCode.ROLE, f"The role {role} may read the contacts; writing takes {Role.ADMIN}.")
 
 
-def role_and_token(header: str, trusted: Peers) -> tuple[Role, str]:
-    """Return the role that the request's bearer token or its trusted proxy gives it, and the token's label or "".
+def role_and_token(headers: Headers, header: str, peer: str, trusted: Peers) -> tuple[Role, str]:
+    """Return the role that the bearer token or the trusted proxy gives a request, and the token's label or "".
 
     Raise ApiError 401 if there is none to believe. A token, when sent, decides alone.
     """
     # The server joins several Authorization headers with commas.
-    authorization = request.headers.get("Authorization")
+    authorization = headers.get("Authorization")
     if authorization and (bearer := _bearer.search(authorization)):
         token = tokens.find((bearer[1] or "").strip())
         if not token:
             unauthenticated("The bearer token is not known here, or was revoked.", 'error="invalid_token"')
         return Role(token["role"]), token["label"]
-    peer, name = request.remote_addr or "", request.headers.get(header)
+    name = headers.get(header)
     if name is None:
         unauthenticated(f"Send a bearer token, or the header {header} by way of a trusted proxy.")
     if not is_trusted(peer, trusted):

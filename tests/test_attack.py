@@ -12,13 +12,15 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import ROOT, Service, free_port, listens, wait_for
+from conftest import ROOT, Service, free_port, listens, wait_for, workers
 
 pytestmark = pytest.mark.slow
 
@@ -54,8 +56,8 @@ class Door:
         self.tls = tls
         self.credentials = credentials
 
-    def connect(self):
-        client = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+    def connect(self, address="127.0.0.1"):
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=30, source_address=(address, 0))
         if not self.tls:
             return client
         context = ssl.create_default_context()
@@ -175,6 +177,7 @@ class Nginx:
             "/var/log/nginx/": f"{folder}/",
             "127.0.0.1:8000": f"127.0.0.1:{upstream}",
             " 10s;": f" {patience}s;",
+            " 60s;": f" {6 * patience}s;",
         }.items():
             assert written in site
             site = site.replace(written, here)
@@ -739,21 +742,88 @@ ONE_THREAD = ("--workers", "1", "--threads", "1")
 AGES = 100
 
 
-def test_slow_clients_hold_nginx_and_not_the_service(tmp_path):
+def begin(nginx):
+    """What slow clients send first: nothing, or a part of the headers or of the body."""
+    head = f"POST /contacts HTTP/1.1\r\n{HOST}{nginx.alice.credentials}\r\n{JSON}"
+    return {
+        "nothing": "",
+        "a part of a line": "POST /",
+        "headers": f"{head}X: ",
+        "a body": f"{head}Content-Length: 60000\r\n\r\n{BODY}",
+        "chunks": f"{head}{TE}: chunked\r\n\r\n1\r\n{{\r\nea60\r\n",
+    }
+
+
+def trickle(clients, stopped):
+    """Send a byte of each client's request now and then."""
+    while not stopped.wait(0.05):
+        for client in clients:
+            with suppress(OSError):  # disconnected
+                client.sendall(b" ")
+
+
+@pytest.mark.parametrize("bytewise", [False, True], ids=["silent", "byte by byte"])
+def test_slow_clients_hold_nginx_and_not_the_service(bytewise, tmp_path):
     running = behind_nginx(tmp_path, tmp_path / "contacts.db", *ONE_THREAD, patience=AGES)
-    with running as (service, nginx, _), ExitStack() as clients:
-        head = f"POST /contacts HTTP/1.1\r\n{HOST}{nginx.alice.credentials}\r\n{JSON}"
-        for begun in (
-            "POST /",
-            head,
-            f"{head}Content-Length: 20\r\n\r\n{BODY}",
-            f"{head}{TE}: chunked\r\n\r\n1\r\n{{\r\n",
-        ):
-            for _ in range(20):
-                clients.enter_context(nginx.door.connect()).sendall(begun.encode())
+    stopped = threading.Event()
+    with running as (service, nginx, _), ThreadPoolExecutor(1) as pool, ExitStack() as clients:
+        clients.callback(stopped.set)
+        slow = [clients.enter_context(nginx.door.connect()) for _ in range(100)]
+        for client, begun in zip(slow, list(begin(nginx).values()) * 20, strict=True):
+            client.sendall(begun.encode())
+        # These have not even begun with TLS.
+        for _ in range(20):
+            clients.enter_context(Door(nginx.port).connect())
+        if bytewise:
+            pool.submit(trickle, slow, stopped)
         for _ in range(20):
             assert nginx.alice.ask("GET", "/contacts").status == 200
             assert Door(service.port).ask("GET", "/contacts", "X-Role: Agent").status == 200
+
+
+@pytest.mark.parametrize(
+    ("begun", "bytewise"),
+    [
+        *[(begun, False) for begun in ("nothing", "a part of a line", "headers", "a body", "chunks")],
+        # From one piece of a body to the next, nginx begins to wait anew; the whole of the headers has one time.
+        *[(begun, True) for begun in ("a part of a line", "headers")],
+    ],
+)
+def test_nginx_disconnects_slow_clients(begun, bytewise, impatient):
+    stopped = threading.Event()
+    with impatient.door.connect() as client, ThreadPoolExecutor(1) as pool:
+        client.sendall(begin(impatient)[begun].encode())
+        try:
+            if bytewise:
+                pool.submit(trickle, [client], stopped)
+            with suppress(ConnectionResetError):
+                assert client.recv(1000) == b""
+        finally:
+            stopped.set()
+
+
+@pytest.fixture(scope="module")
+def impatient(trusting, tmp_path_factory):
+    """An nginx that waits for a second."""
+    running = Nginx(tmp_path_factory.mktemp("impatient"), trusting.port, patience=1)
+    yield running
+    running.stop()
+
+
+def test_one_address_does_not_take_all_of_nginx(nginx):
+    """What is refused for that is refused in the shape of all errors; other addresses are answered."""
+    (most,) = re.findall(r"limit_conn contacts (\d+);", (ROOT / "deploy" / "nginx.conf").read_text())
+    with ExitStack() as clients:
+        for _ in range(int(most)):
+            clients.enter_context(nginx.door.connect()).sendall(begin(nginx)["a body"].encode())
+        wait_for(lambda: nginx.bob.ask("GET", "/contacts?limit=1").status == 503)
+        refused = nginx.bob.ask("GET", "/contacts?limit=1")
+        assert (refused.status, json.loads(refused.body)["statusCode"]) == (503, 4)
+        assert refused.headers["retry-after"] == "5"
+        with nginx.bob.connect("127.0.0.2") as other:
+            other.sendall(f"GET /contacts?limit=1 HTTP/1.1\r\n{CLOSE}{nginx.bob.credentials}\r\n\r\n".encode())
+            assert other.recv(1000).startswith(b"HTTP/1.1 200 ")
+    wait_for(lambda: nginx.bob.ask("GET", "/contacts?limit=1").status == 200)
 
 
 @pytest.fixture(scope="module")
@@ -779,6 +849,78 @@ def test_clients_that_do_not_take_their_answer_hold_nginx_and_not_the_service(la
         for _ in range(3):
             clients.enter_context(begin_to_read(nginx.bob))
         assert nginx.bob.ask("GET", "/contacts?limit=1").status == 200
+
+
+def test_nginx_disconnects_clients_that_do_not_take_their_answer(large, tmp_path):
+    with behind_nginx(tmp_path, large, patience=1) as (_, nginx, _), begin_to_read(nginx.bob) as client:
+        time.sleep(3)  # three times as long as nginx waits
+        received = 0
+        with suppress(ConnectionResetError, ssl.SSLError):
+            while data := client.recv(1 << 20):
+                received += len(data)
+    with closing(sqlite3.connect(large)) as connection:
+        whole = connection.execute("SELECT sum(length(json)) FROM contact").fetchone()[0]
+    assert received < whole
+
+
+# --- what the service does not answer itself
+
+MANY = "X: x\r\n" * 9_000
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "status_code"),
+    [
+        ("GET /contacts HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400, 2),
+        ("GET /contacts HTTP/1.1\r\nHost: a b\r\n\r\n", 400, 2),
+        ("GET /contacts HTTP/1.1\r\nConnection: close\r\n\r\n", 400, 2),
+        ("broken\r\n\r\n", 400, 2),
+        (f"get /contacts HTTP/1.1\r\n{CLOSE}\r\n", 400, 2),
+        (f"GET /contacts?q=\xe9 HTTP/1.1\r\n{CLOSE}\r\n", 400, 2),
+        (f"POST /contacts HTTP/1.1\r\n{CLOSE}{TE}: chunked\r\n\r\nbroken\r\n\r\n", 400, 2),
+        (f"GET /contacts HTTP/1.1\r\n{CLOSE}\r\n", 401, 20),
+        (f"GET /metrics HTTP/1.1\r\n{CLOSE}\r\n", 404, 6),
+        (f"TRACE /contacts HTTP/1.1\r\n{CLOSE}\r\n", 405, 2),
+        (f"POST /contacts HTTP/1.1\r\n{CLOSE}Content-Length: 65537\r\n\r\n", 413, 2),
+        (f"GET /{'x' * 8_000} HTTP/1.1\r\n{CLOSE}\r\n", 414, 2),
+        (f"GET /contacts HTTP/1.1\r\n{CLOSE}X: {'x' * 8_000}\r\n\r\n", 431, 2),
+        (f"GET /contacts HTTP/1.1\r\n{CLOSE}{MANY}\r\n", 431, 2),
+        (f"GET /contacts HTTP/1.1\r\n{CLOSE}{TE}: gzip\r\n\r\n", 501, 2),
+        (f"GET /contacts HTTP/9.9\r\n{CLOSE}\r\n", 505, 2),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else str(value),
+)
+def test_what_nginx_refuses_has_the_shape_of_all_errors(request_, status, status_code, nginx):
+    (answer,) = nginx.door.send(request_)
+    assert (answer.status, json.loads(answer.body)["statusCode"]) == (status, status_code)
+    assert answer.headers["content-type"] == "application/json"
+    assert "retry-after" not in answer.headers
+
+
+def test_nginx_answers_for_a_service_that_does_not(tmp_path):
+    path = tmp_path / "contacts.db"
+    with behind_nginx(tmp_path, path, patience=1) as (service, nginx, _):
+
+        def refused(status, door=nginx.bob, method="GET", body=""):
+            answer = door.ask(method, "/contacts", body=body)
+            assert answer.status == status
+            assert int(answer.headers["retry-after"]) > 0
+            assert json.loads(answer.body)["statusCode"] == 4
+            return json.loads(answer.body)["statusMessage"]
+
+        # What the service itself refuses passes as it is.
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert "busy" in refused(503, nginx.alice, "POST", BODY)
+        frozen = workers(service.process.pid)
+        for worker in frozen:
+            os.kill(worker, signal.SIGSTOP)
+        assert refused(504) == "The service does not answer; try again."
+        for worker in frozen:
+            os.kill(worker, signal.SIGCONT)
+        assert nginx.bob.ask("GET", "/contacts").status == 200
+        service.stop()
+        assert refused(502) == "The service does not answer; try again."
 
 
 # --- what is left behind
@@ -867,7 +1009,35 @@ def test_every_file_is_its_owners_alone(tmp_path):
     assert set(found.values()) == {0o600}, found
 
 
-# --- what a stop and a reload do to clients
+# --- what a stop, a reload and a killed worker do to clients
+
+
+def sockets(pid):
+    """Return how many sockets a process has."""
+    return sum(os.readlink(file).startswith("socket:") for file in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def test_nginx_asks_again_for_what_a_killed_worker_was_asked_to_read(tmp_path):
+    path = tmp_path / "contacts.db"
+    with ExitStack() as stack:
+        service, nginx, _ = stack.enter_context(behind_nginx(tmp_path, path, *ONE_THREAD))
+        pool = stack.enter_context(ThreadPoolExecutor(5))
+        other = stack.enter_context(closing(sqlite3.connect(path, isolation_level=None)))
+        assert nginx.bob.ask("GET", "/contacts").status == 200
+        (worker,) = workers(service.process.pid)
+        idle = sockets(worker)
+        # The only thread waits for another program, with a write; the reads wait behind that.
+        other.execute("BEGIN IMMEDIATE")
+        write = pool.submit(nginx.alice.ask, "POST", "/contacts", body=BODY)
+        wait_for(lambda: sockets(worker) == idle + 1)
+        reads = [pool.submit(nginx.bob.ask, method, "/contacts") for method in ("GET", "HEAD", "GET", "HEAD")]
+        wait_for(lambda: sockets(worker) == idle + 5)
+        os.kill(worker, signal.SIGKILL)
+        other.execute("ROLLBACK")
+        assert [read.result(60).status for read in reads] == [200] * 4
+        # A write may have been done: nginx does not send it again.
+        assert write.result(60).status == 502
+        assert json.loads(nginx.bob.ask("GET", "/contacts").body)["totalCount"] == 0
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGHUP] * 3, [signal.SIGTERM]], ids=["reload", "stop"])

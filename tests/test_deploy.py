@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, free_port
+from conftest import ROOT, free_port, wait_for
 from test_readme import examples, stable
 
 from contacts.settings import CHECKS, PREFIX
@@ -77,8 +77,9 @@ def units(tmp_path):
 
 
 def test_systemd_finds_nothing_wrong_with_the_units(units):
-    files = [str(file) for file in units.iterdir() if file.suffix in {".service", ".timer"} and "@." not in file.name]
-    assert len(files) == 4
+    kinds = {".service", ".socket", ".timer"}
+    files = [str(file) for file in units.iterdir() if file.suffix in kinds and "@." not in file.name]
+    assert len(files) == 5
     assert run("systemd-analyze", "verify", *files) == ""
 
 
@@ -228,6 +229,7 @@ def deployed(machine):
     assert machine.run("ip route get 192.0.2.1", check=False).returncode != 0
     follow(machine, "deploy")
     follow(machine, "nginx")
+    machine.run('printf "alice:%s\\n" "$(openssl passwd -6 secret)" >> /etc/nginx/contacts.htpasswd')
     return machine
 
 
@@ -354,6 +356,86 @@ def test_the_service_is_reloaded_restarted_and_stopped_in_order(deployed):
     deployed.run("systemctl start contacts")
 
 
+# Sends requests through nginx until a file is gone; each answer is a line of another one.
+CLIENTS = """
+import base64, http.client, os, ssl, sys, threading
+
+context = ssl._create_unverified_context()
+
+def send(name, method, target, body, headers):
+    headers = {"Authorization": "Basic " + base64.b64encode(f"{name}:secret".encode()).decode(), **headers}
+    while os.path.exists("/tmp/load/running"):
+        client = http.client.HTTPSConnection("127.0.0.1", context=context, timeout=60)
+        try:
+            for _ in range(20):
+                client.request(method, target, body, headers)
+                answer = client.getresponse()
+                answer.read()
+                answers.write(f"{method} {answer.status}\\n")
+        except Exception as error:
+            answers.write(f"{method} {error!r}\\n")
+        client.close()
+
+READ = ("bob", "GET", "/contacts?limit=5", None, {})
+WRITE = ("alice", "POST", "/contacts", '{"name":"Under load"}', {"Content-Type": "application/json"})
+with open("/tmp/load/answers", "w", buffering=1) as answers:
+    threads = [threading.Thread(target=send, args=request) for request in [READ] * 4 + [WRITE] * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+os.mkdir("/tmp/load/done")
+"""
+
+
+class Load:
+    """Clients of nginx on a machine, six at once: four that read, and two that write."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        machine.run("rm -rf /tmp/load; mkdir /tmp/load; touch /tmp/load/running /tmp/load/answers")
+        machine.run("cat > /tmp/load/clients.py", input=CLIENTS)
+        machine.run(f"({PYTHON} /tmp/load/clients.py &) < /dev/null > /tmp/load/log 2>&1")
+
+    def answers(self):
+        """Return the answers so far: the method and the status of each."""
+        return self.machine.run("cat /tmp/load/answers").stdout.splitlines()
+
+    def go_on(self):
+        """Wait until there are some answers more."""
+        before = len(self.answers())
+        wait_for(lambda: len(self.answers()) > before + 100)
+
+    def stop(self):
+        """End them, and return which answers there were."""
+        self.machine.run("rm /tmp/load/running; while ! [ -e /tmp/load/done ]; do sleep 0.1; done", timeout=120)
+        return set(self.answers())
+
+
+@needs_mounts
+def test_no_client_of_nginx_sees_a_reload_or_a_restart(deployed):
+    load = Load(deployed)
+    load.go_on()
+    for command in ("reload", "restart", "reload", "restart"):
+        deployed.run(f"systemctl reset-failed contacts; systemctl {command} contacts")
+        load.go_on()
+    assert load.stop() == {"GET 200", "POST 201"}
+
+
+@needs_mounts
+def test_no_reader_behind_nginx_sees_a_killed_process(deployed):
+    load = Load(deployed)
+    load.go_on()
+    main = "$(systemctl show --value --property MainPID contacts)"
+    for victim in (f"$(pgrep --oldest --parent {main})", main, f"$(pgrep --newest --parent {main})", main):
+        deployed.run(f"systemctl reset-failed contacts; kill -9 {victim}")
+        load.go_on()
+    # A write may have been done when its answer was lost: nginx does not send it again.
+    assert load.stop() - {"POST 502"} == {"GET 200", "POST 201"}
+    # What the killed ones counted is gone.
+    assert deployed.run("ls -d /tmp/systemd-private-*/tmp/contacts-metrics-* | wc -l").stdout == "1\n"
+
+
 @needs_mounts
 def test_a_bad_setting_stops_the_start_with_a_line_in_the_journal(deployed):
     with setting(deployed, "CONTACTS_LOG_LEVEL=loud", starts=False):
@@ -390,11 +472,19 @@ def test_a_command_writes_to_the_service_s_folder_alone_and_speaks_to_nobody(dep
 
 
 @needs_mounts
-def test_the_service_answers_this_machine_alone_even_when_it_is_bound_to_all_addresses(deployed):
-    deployed.run("ip address add 192.0.2.1/32 dev lo")
-    with setting(deployed, "GUNICORN_CMD_ARGS='--bind 0.0.0.0:8000'"):
+@pytest.mark.parametrize(("allow", "status"), [("", 28), ("IPAddressAllow=192.0.2.1", 0)])
+def test_the_service_answers_this_machine_alone_until_others_are_allowed(allow, status, deployed):
+    deployed.run("ip address replace 192.0.2.1/32 dev lo")
+    folder = "/etc/systemd/system/contacts.socket.d"
+    listen = f"[Socket]\nListenStream=\nListenStream=0.0.0.0:8000\n{allow}\n"
+    deployed.run(f"mkdir {folder} && printf '{listen}' > {folder}/override.conf && systemctl daemon-reload")
+    deployed.run("systemctl restart contacts.socket")
+    try:
         assert '"statusCode":0' in contacts(deployed)
-        assert deployed.run("curl --silent --max-time 2 http://192.0.2.1:8000/", check=False).returncode == 28
+        attempt = "curl --silent --max-time 2 --output /dev/null http://192.0.2.1:8000/healthz"
+        assert deployed.run(attempt, check=False).returncode == status
+    finally:
+        deployed.run(f"rm -r {folder} && systemctl daemon-reload && systemctl restart contacts.socket")
 
 
 @needs_mounts
@@ -553,6 +643,8 @@ def test_a_container_serves_from_a_read_only_root_and_keeps_its_volume(tmp_path)
         token = container.run("flask", "token", "create", "Agent", "wallboard").stdout.strip()
         curl = ["curl", "--silent", "--header", f"Authorization: Bearer {token}", "http://127.0.0.1:8000/contacts"]
         assert '"statusCode":0' in container.run(*curl).stdout
+        for page in ("openapi.json", "docs"):
+            assert container.run("curl", "--silent", "--fail", f"http://127.0.0.1:8000/{page}").returncode == 0
     finally:
         assert container.stop() == 0
     assert {(file.name, file.stat().st_uid) for file in volume.iterdir()} >= {("contacts.db", user)}

@@ -1017,29 +1017,6 @@ def sockets(pid):
     return sum(os.readlink(file).startswith("socket:") for file in Path(f"/proc/{pid}/fd").iterdir())
 
 
-def test_nginx_asks_again_for_what_a_killed_worker_was_asked_to_read(tmp_path):
-    path = tmp_path / "contacts.db"
-    with ExitStack() as stack:
-        service, nginx, _ = stack.enter_context(behind_nginx(tmp_path, path, *ONE_THREAD))
-        pool = stack.enter_context(ThreadPoolExecutor(5))
-        other = stack.enter_context(closing(sqlite3.connect(path, isolation_level=None)))
-        assert nginx.bob.ask("GET", "/contacts").status == 200
-        (worker,) = workers(service.process.pid)
-        idle = sockets(worker)
-        # The only thread waits for another program, with a write; the reads wait behind that.
-        other.execute("BEGIN IMMEDIATE")
-        write = pool.submit(nginx.alice.ask, "POST", "/contacts", body=BODY)
-        wait_for(lambda: sockets(worker) == idle + 1)
-        reads = [pool.submit(nginx.bob.ask, method, "/contacts") for method in ("GET", "HEAD", "GET", "HEAD")]
-        wait_for(lambda: sockets(worker) == idle + 5)
-        os.kill(worker, signal.SIGKILL)
-        other.execute("ROLLBACK")
-        assert [read.result(60).status for read in reads] == [200] * 4
-        # A write may have been done: nginx does not send it again.
-        assert write.result(60).status == 502
-        assert json.loads(nginx.bob.ask("GET", "/contacts").body)["totalCount"] == 0
-
-
 @pytest.mark.parametrize("signals", [[signal.SIGHUP] * 3, [signal.SIGTERM]], ids=["reload", "stop"])
 def test_no_client_of_nginx_is_cut_off(signals, tmp_path):
     """Each request gets an answer: of a service that has stopped, nginx's own. What was acknowledged is kept."""

@@ -28,6 +28,8 @@ def private_names(source):
             isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}
         ):
             names = [node.attr]
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"getattr", "setattr", "hasattr"}:
+            names = [argument.value for argument in node.args[1:2] if isinstance(argument, ast.Constant)]
         else:
             continue
         yield from (
@@ -41,7 +43,14 @@ def test_no_private_name_of_a_package_is_used(path):
 
 
 @pytest.mark.parametrize(
-    "source", ["from flask.globals import _cv_app", "import gunicorn._compat", "view._apidoc", "self.app._got_first"]
+    "source",
+    [
+        "from flask.globals import _cv_app",
+        "import gunicorn._compat",
+        "view._apidoc",
+        "self.app._got_first",
+        "getattr(view, '_apidoc', {})",
+    ],
 )
 def test_private_names_are_found(source):
     assert list(private_names(source))

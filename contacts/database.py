@@ -128,9 +128,9 @@ class Compiled:
         """Return the values in the order of the statement's parameters."""
         return [values[each.name] if isinstance(each, Parameter) else each for each in self.parameters]
 
-    def rows(self, **values: Any) -> list[dict[str, Any]]:
+    def rows(self, values: Mapping[str, Any], database: peewee.SqliteDatabase = db) -> list[dict[str, Any]]:
         """Execute the statement; return its rows by column name."""
-        cursor = db.execute_sql(self.sql, self.bind(values))
+        cursor = database.execute_sql(self.sql, self.bind(values))
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

@@ -7,7 +7,7 @@ from contextlib import closing
 
 from flask import Blueprint, Response
 
-from contacts.database import SCHEMA_VERSION, database_path, result_code
+from contacts.database import SCHEMA_VERSION, database_path, db, result_code
 from contacts.errors import UNAVAILABLE, unavailable_error
 
 MIN_FREE_DISK_BYTES = 1024 * 1024  # a write needs some for its WAL
@@ -29,7 +29,7 @@ def readyz() -> Response:
     path = database_path()
     try:
         # A connection of its own opens the file that is there now, and mode=rw makes none.
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=0)) as connection:
+        with closing(sqlite3.connect(db.database, uri=True, timeout=0)) as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version != SCHEMA_VERSION:
                 raise unavailable_error(

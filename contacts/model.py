@@ -220,7 +220,7 @@ def differing(old: Row, new: Row) -> Row:
 
 def find(contact_id: str) -> bytes | None:
     """Return a contact's JSON, or None if there is none with this id."""
-    rows = FIND.rows(**locate(contact_id)._asdict())
+    rows = FIND.rows(locate(contact_id)._asdict())
     return rows[0]["json"] if rows else None
 
 
@@ -228,7 +228,7 @@ def create(contact: Mapping[str, str]) -> tuple[str, bytes]:
     """Add a contact in the API's terms; return its id and JSON, once they are on disk."""
     row = row_of(contact)
     with write_transaction():
-        made = CREATE.rows(**row)[0]
+        made = CREATE.rows(row)[0]
     return made["id"], made["json"]
 
 
@@ -240,14 +240,14 @@ def change(contact_id: str, known_json: bytes, old: Mapping[str, str], new: Mapp
     changes = differing(row_of(old), row_of(new))
     statement = update_statement(tuple(changes), if_unchanged=True)
     with write_transaction():
-        rows = statement.rows(**changes, **locate(contact_id)._asdict(), known_json=known_json.decode())
+        rows = statement.rows({**changes, **locate(contact_id)._asdict(), "known_json": known_json.decode()})
     return rows[0]["json"] if rows else None
 
 
 def remove(contact_id: str, known_json: bytes) -> bool:
     """Remove a contact; return whether it was removed, by the optimistic lock of change()."""
     with write_transaction():
-        return bool(REMOVE_UNCHANGED.rows(**locate(contact_id)._asdict(), known_json=known_json.decode()))
+        return bool(REMOVE_UNCHANGED.rows({**locate(contact_id)._asdict(), "known_json": known_json.decode()}))
 
 
 def apply_differences(
@@ -263,8 +263,8 @@ def apply_differences(
     updates: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for contact_id, contact in changed.items():
         location, new = locate(contact_id)._asdict(), row_of(contact)
-        rows = database.execute_sql(FIND_ROW.sql, FIND_ROW.bind(location)).fetchall()
-        if rows and (changes := differing(dict(zip(ROW_COLUMNS, rows[0], strict=True)), new)):
+        rows = FIND_ROW.rows(location, database)
+        if rows and (changes := differing(rows[0], new)):
             updates.setdefault(tuple(changes), []).append(changes | location)
     new_rows = [row_of(contact) for contact in added]
     with write_transaction(database):

@@ -9,7 +9,7 @@ from marshmallow import ValidationError, fields, post_load, validates_schema
 from contacts.errors import StatusCode, reason
 from contacts.model import ATTRIBUTES, TYPES
 from contacts.query import MAX_INTEGER, Query
-from contacts.schemas import LINE, LINE_WITHOUT_COMMAS, Strict
+from contacts.schemas import LINE, LINE_WITHOUT_COMMAS, Strict, error
 from contacts.text import check_characters, plain
 
 FILTER_NAME = "NamesOrPhoneNumberMatches"
@@ -17,11 +17,6 @@ ORDERS = ("Ascending", "Descending")
 
 MAX_SEARCH_TERMS = 32  # words of q, or arguments of filterParameters
 MAX_TERM_LENGTH = 4000  # characters
-
-
-def error(status_code: StatusCode, message: str) -> ValidationError:
-    """Return the error of one parameter."""
-    return ValidationError([reason(status_code, message)])
 
 
 def line(text: str) -> str:

@@ -44,10 +44,15 @@ class Strict(Schema):
         self.error_messages = messages
 
 
+def error(status_code: StatusCode, message: str) -> ValidationError:
+    """Return the error of one attribute or parameter."""
+    return ValidationError([reason(status_code, message)])
+
+
 def string(value: Any) -> str:
     """Return the value; raise ValidationError if it is not a string."""
     if not isinstance(value, str):
-        raise ValidationError([reason(StatusCode.INVALID, "Must be a string.")])
+        raise error(StatusCode.INVALID, "Must be a string.")
     return value
 
 
@@ -61,10 +66,10 @@ class AttributeValue(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         try:
             return clean(string(value), ATTRIBUTES[attr or ""].max_length)
-        except LengthError as error:
-            raise ValidationError([reason(StatusCode.RANGE, str(error))]) from None
-        except ValueError as error:
-            raise ValidationError([reason(StatusCode.INVALID, str(error))]) from None
+        except LengthError as found:
+            raise error(StatusCode.RANGE, str(found)) from None
+        except ValueError as found:
+            raise error(StatusCode.INVALID, str(found)) from None
 
 
 class CustomType(fields.String):
@@ -73,7 +78,7 @@ class CustomType(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         if string(value).strip().lower() != "custom":
             message = "Only Custom contacts are made here; Users and Queues come from the directory sync."
-            raise ValidationError([reason(StatusCode.READ_ONLY_ATTRIBUTE, message)])
+            raise error(StatusCode.READ_ONLY_ATTRIBUTE, message)
         return "Custom"
 
 
@@ -81,7 +86,7 @@ class ReadOnly(fields.String):
     """An attribute that clients cannot write; null says nothing and is accepted."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        raise ValidationError([reason(StatusCode.READ_ONLY_ATTRIBUTE, "Clients cannot write this.")])
+        raise error(StatusCode.READ_ONLY_ATTRIBUTE, "Clients cannot write this.")
 
 
 class SentBack(fields.Raw):
@@ -132,7 +137,7 @@ class ContactChanges(Strict.from_dict({name: change_of(name) for name in ATTRIBU
     def check_empty(self, data: dict[str, Any], **_: Any) -> None:
         """Refuse an empty body: it is a mistake, not a change of nothing."""
         if not data:
-            raise ValidationError([reason(StatusCode.MISSING, "Send the attributes that are to change.")])
+            raise error(StatusCode.MISSING, "Send the attributes that are to change.")
 
 
 class ContactChangesWithId(ContactChanges):

@@ -24,7 +24,7 @@ def find(token: str) -> dict[str, str] | None:
 
     The look-up is by the token's digest, so its time tells nothing about the token.
     """
-    rows = FIND.rows(sha256=digest(token))
+    rows = FIND.rows({"sha256": digest(token)})
     return rows[0] if rows else None
 
 

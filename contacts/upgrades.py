@@ -9,12 +9,12 @@ from pathlib import Path
 
 from contacts.database import APPLICATION_ID, PRAGMAS, RESTORE_ADVICE, SCHEMA, SCHEMA_VERSION, WRITE_TIMEOUT_S
 from contacts.maintenance import replacing
-from contacts.model import ROW_COLUMNS
+from contacts.model import ROW_COLUMNS, SEARCH_COLUMNS
 from contacts.settings import SettingsError
 from contacts.text import plain_text, search_text
 
 # All columns but those of the search index.
-KEPT = ", ".join(ROW_COLUMNS[:-4])
+KEPT = ", ".join(column for column in ROW_COLUMNS if column not in SEARCH_COLUMNS)
 
 # Make the contacts' table again, as schema.sql of this version has it: all columns follow from the contacts' values.
 ANEW = f"""\
@@ -100,11 +100,7 @@ def prepare(name: str) -> None:
             elif version < SCHEMA_VERSION:
                 upgrade(path, version)
     except (OSError, sqlite3.Error) as error:
-        try:
-            why = reason(path, error)
-        except OSError:  # the path itself is not possible: too long a name
-            why = str(error)
-        raise SettingsError(f"CONTACTS_DATABASE={name!r}: {why}") from None
+        raise SettingsError(f"CONTACTS_DATABASE={name!r}: {reason(path, error)}") from None
 
 
 @contextmanager
@@ -167,9 +163,9 @@ def create(path: Path) -> None:
 
 def reason(path: Path, error: Exception) -> str:
     """Return in a few words why the file cannot be used."""
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):  # not Path.is_dir, which raises for too long a name
         return f"there is no folder {str(path.parent)!r}"
-    if path.is_dir():
+    if os.path.isdir(path):
         return "that is a folder; give the path of a file"
     if "not a database" in str(error):
         return "the file is not an SQLite database; it is left as it is"

@@ -16,7 +16,6 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -1009,12 +1008,7 @@ def test_every_file_is_its_owners_alone(tmp_path):
     assert set(found.values()) == {0o600}, found
 
 
-# --- what a stop, a reload and a killed worker do to clients
-
-
-def sockets(pid):
-    """Return how many sockets a process has."""
-    return sum(os.readlink(file).startswith("socket:") for file in Path(f"/proc/{pid}/fd").iterdir())
+# --- what a stop and a reload do to clients
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGHUP] * 3, [signal.SIGTERM]], ids=["reload", "stop"])

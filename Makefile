@@ -9,7 +9,7 @@ VERSION = $(shell sed -n 's/^ *API_VERSION="\(.*\)".*/\1/p' app.py)
 # Who may name a role when the service is run from here: this machine.
 run demo: export CONTACTS_TRUSTED_PROXIES ?= 127.0.0.1,::1
 
-.PHONY: run demo install bundle test load torture attack fuzz fuzz-long api browser deploy-test audit next lint bench bench-quick bench-million bench-sync clean
+.PHONY: run demo install bundle test load torture attack fuzz fuzz-long api browser deploy-test audit next lint bench bench-quick bench-million bench-sync bench-find clean
 
 # Serve contacts.db on http://127.0.0.1:8000
 run: .venv/run
@@ -109,6 +109,10 @@ bench-million: .venv/dev
 # Measure how long a directory sync takes, beside plain inserts
 bench-sync: .venv/dev
 	$(BIN)/python -m bench.sync
+
+# Count the keystrokes until q finds somebody, beside the best order, and who is found in spite of slips
+bench-find: .venv/dev
+	$(BIN)/python -m bench.find
 
 # Remove what the targets above made, but for databases
 clean:

@@ -5,7 +5,20 @@ from typing import Any
 
 from flask import Flask
 
-from contacts import commands, database, errors, health, logs, metrics, middleware, openapi, roles, settings, views
+from contacts import (
+    commands,
+    database,
+    errors,
+    health,
+    logs,
+    metrics,
+    middleware,
+    openapi,
+    phone,
+    roles,
+    settings,
+    views,
+)
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
@@ -26,6 +39,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     )
     settings.init_app(app, config)
     logs.init_app(app)
+    phone.init_app(app)
     database.init_app(app)
     middleware.init_app(app)
     roles.init_app(app)

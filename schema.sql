@@ -1,99 +1,62 @@
--- The contact directory, version 3. This file is the truth about the tables: it is applied when the
+-- The contact directory, version 4. This file is the truth about the tables: it is applied when the
 -- database file is new, and may be applied again without harm. contacts/model.py mirrors it, and
 -- contacts/upgrades.py leads older versions here.
 --
--- Reads live from what is laid out here, so that Python only checks, binds and passes bytes on:
---   * json is the contact as the API prints it, kept by SQLite itself in the row;
---   * the *_key columns are the values folded by contacts/text.py (SQLite folds ASCII only), and serve
---     filters and sorts; every index ends, as all indexes of SQLite do, in the row's number, and the id
---     begins with that number, so that every index is also in the order of the id, the breaker of ties;
---   * contact_search finds the rows that hold any characters in a row, anywhere in a value;
---   * directory counts, so that neither the list's ETag nor its total needs to look at the contacts.
+-- Reads live from what is laid out here, so that Python only checks, binds and passes bytes on. All but seq is made
+-- by model.row_of() from a contact's values, and nothing by the database:
+--   * json is the contact as the API prints it, and holds its values;
+--   * the *_key columns are the keys of the values (contacts/text.py and contacts/phone.py), for filters and sorts;
+--   * contact_search finds the contacts by their words.
 
 CREATE TABLE IF NOT EXISTS contact (
+    -- In the order of creation. It breaks the ties of every order.
     seq INTEGER PRIMARY KEY,
-    -- What makes the id unguessable, and new when a number is used again.
-    salt TEXT NOT NULL DEFAULT (lower(hex(randomblob(10))))
-        CHECK (length(salt) = 20 AND salt NOT GLOB '*[^0-9a-f]*'),
-    id TEXT NOT NULL GENERATED ALWAYS AS (printf('%012x', seq) || salt) VIRTUAL,
+    id TEXT NOT NULL UNIQUE CHECK (length(id) = 32 AND id NOT GLOB '*[^0-9a-f]*'),
     type TEXT NOT NULL CHECK (type IN ('Custom', 'Queue', 'User')),
-
-    name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 255 AND trim(name) = name),
-    phone_number TEXT CHECK (length(phone_number) BETWEEN 1 AND 64 AND trim(phone_number) = phone_number),
-    user_name TEXT CHECK (length(user_name) BETWEEN 1 AND 255 AND trim(user_name) = user_name),
-    first_name TEXT CHECK (length(first_name) BETWEEN 1 AND 255 AND trim(first_name) = first_name),
-    last_name TEXT CHECK (length(last_name) BETWEEN 1 AND 255 AND trim(last_name) = last_name),
-    employee_id TEXT CHECK (length(employee_id) BETWEEN 1 AND 255 AND trim(employee_id) = employee_id),
-
-    -- Without regard to case; the phone number: its letters and digits only.
-    name_key TEXT NOT NULL,
+    -- The order of text, which also tells whether it is the same text; of the phone number: the same number, and its
+    -- order as text.
+    name_key TEXT NOT NULL CHECK (name_key <> ''),
     phone_key TEXT,
+    phone_order TEXT,
     user_name_key TEXT,
     first_name_key TEXT,
     last_name_key TEXT,
     employee_id_key TEXT,
+    -- What a search finds: all words, in all forms and with marks that tell what they are, those of the name first.
+    words TEXT NOT NULL,
+    -- What a search by patterns tests: all values between marks.
+    texts TEXT NOT NULL,
+    json TEXT NOT NULL CHECK (json_extract(json, '$.id') IS id AND json_extract(json, '$.type') IS type),
 
-    -- What the search index holds: all names, and the number's letters and digits, between marks that tell where
-    -- values and words start and end, each followed by how it starts, and once more with a mark between any two
-    -- characters: contacts/text.py.
-    search_names TEXT NOT NULL,
-    search_number TEXT,
-    -- Without accents; only of values that have some.
-    plain_names TEXT,
-    plain_number TEXT,
-
-    json TEXT NOT NULL GENERATED ALWAYS AS (
-        '{"id":"' || printf('%012x', seq) || salt
-        || '","name":' || json_quote(name)
-        || ',"type":"' || type || '"'
-        || iif(phone_number IS NULL, '', ',"phoneNumber":' || json_quote(phone_number))
-        || iif(user_name IS NULL, '', ',"userName":' || json_quote(user_name))
-        || iif(first_name IS NULL, '', ',"firstName":' || json_quote(first_name))
-        || iif(last_name IS NULL, '', ',"lastName":' || json_quote(last_name))
-        || iif(employee_id IS NULL, '', ',"employeeId":' || json_quote(employee_id))
-        || '}'
-    ) STORED,
-
-    CHECK ((type = 'User') = (user_name IS NOT NULL)),
-    CHECK (type = 'User' OR coalesce(first_name, last_name, employee_id) IS NULL),
-    CHECK ((phone_number IS NULL) = (phone_key IS NULL)),
-    CHECK ((phone_number IS NULL) = (search_number IS NULL)),
-    CHECK ((user_name IS NULL) = (user_name_key IS NULL)),
-    CHECK ((first_name IS NULL) = (first_name_key IS NULL)),
-    CHECK ((last_name IS NULL) = (last_name_key IS NULL)),
-    CHECK ((employee_id IS NULL) = (employee_id_key IS NULL))
+    CHECK ((type = 'User') = (user_name_key IS NOT NULL)),
+    CHECK (type = 'User' OR coalesce(first_name_key, last_name_key, employee_id_key) IS NULL),
+    CHECK ((phone_key IS NULL) = (phone_order IS NULL))
 ) STRICT;
 
--- A filter by one attribute, in the order of the name. Those of Users alone say nothing of the others, so that a
--- Custom contact that is written needs no place in them.
+-- A filter by an attribute, in the order of the name, and a sort by it: equals stand in the order of the name. The first
+-- name is tested beside a last name that many share.
 CREATE INDEX IF NOT EXISTS contact_by_name ON contact (name_key);
 CREATE INDEX IF NOT EXISTS contact_by_type ON contact (type, name_key);
-CREATE INDEX IF NOT EXISTS contact_by_phone ON contact (phone_key, name_key);
-CREATE INDEX IF NOT EXISTS contact_by_first_name ON contact (first_name_key, name_key)
-    WHERE first_name_key IS NOT NULL;
-CREATE INDEX IF NOT EXISTS contact_by_last_name ON contact (last_name_key, name_key)
-    WHERE last_name_key IS NOT NULL;
-CREATE INDEX IF NOT EXISTS contact_by_employee_id ON contact (employee_id_key, name_key)
-    WHERE employee_id_key IS NOT NULL;
--- The pair that few contacts share while many share either.
-CREATE INDEX IF NOT EXISTS contact_by_full_name ON contact (last_name_key, first_name_key, name_key)
-    WHERE last_name_key IS NOT NULL;
--- A sort by an attribute that contacts may share. Those without it have their place here at the end.
-CREATE INDEX IF NOT EXISTS contact_in_type_order ON contact (type);
-CREATE INDEX IF NOT EXISTS contact_in_first_name_order ON contact (first_name_key);
-CREATE INDEX IF NOT EXISTS contact_in_last_name_order ON contact (last_name_key);
-CREATE INDEX IF NOT EXISTS contact_in_employee_id_order ON contact (employee_id_key);
--- What a search needs of the contacts that it has found to count and sort them: much less to read than the rows.
-CREATE INDEX IF NOT EXISTS contact_in_search ON contact (seq, type, name_key);
+CREATE INDEX IF NOT EXISTS contact_by_phone ON contact (phone_key, name_key) WHERE phone_key IS NOT NULL;
+CREATE INDEX IF NOT EXISTS contact_in_phone_order ON contact (phone_order, name_key);
+CREATE INDEX IF NOT EXISTS contact_by_first_name ON contact (first_name_key, name_key);
+CREATE INDEX IF NOT EXISTS contact_by_last_name ON contact (last_name_key, name_key, first_name_key);
+CREATE INDEX IF NOT EXISTS contact_by_employee_id ON contact (employee_id_key, name_key);
+-- What a search needs of the contacts that it has found to test, count and sort them: less to read than the rows.
+CREATE INDEX IF NOT EXISTS contact_in_search ON contact (seq, type, name_key, texts);
 -- What the directory sync matches by.
 CREATE UNIQUE INDEX IF NOT EXISTS user_by_user_name ON contact (user_name_key);
 CREATE UNIQUE INDEX IF NOT EXISTS queue_by_name ON contact (name_key) WHERE type = 'Queue';
 
--- tokenize: each three characters in a row; case is folded already. columnsize: nothing is ranked.
+-- ascii: letters and digits of all scripts make words, as do these marks (contacts/search.py); unicode61 would cut words
+-- at the vowel signs of Indic scripts. Every question is for words or their starts, so places are not kept.
 CREATE VIRTUAL TABLE IF NOT EXISTS contact_search USING fts5 (
-    search_names, search_number, plain_names, plain_number, content = 'contact', content_rowid = 'seq',
-    tokenize = 'trigram case_sensitive 1', columnsize = 0
+    words, content = 'contact', content_rowid = 'seq', tokenize = "ascii tokenchars '!+#'", prefix = '1 2 3',
+    detail = none, columnsize = 0
 );
+
+-- The words that there are.
+CREATE VIRTUAL TABLE IF NOT EXISTS contact_vocabulary USING fts5vocab (contact_search, row);
 
 -- One row. revision moves with every change of a contact and is the list's ETag. It moves by a random
 -- stride, so that a directory restored from a backup does not give again the tags of what it lost.
@@ -102,9 +65,11 @@ CREATE TABLE IF NOT EXISTS directory (
     revision INTEGER NOT NULL,
     customs INTEGER NOT NULL CHECK (customs >= 0),
     queues INTEGER NOT NULL CHECK (queues >= 0),
-    users INTEGER NOT NULL CHECK (users >= 0)
+    users INTEGER NOT NULL CHECK (users >= 0),
+    -- The settings by which the keys of numbers were made: country code, trunk prefix, international prefix.
+    numbering_plan TEXT NOT NULL
 ) STRICT;
-INSERT OR IGNORE INTO directory VALUES (1, abs(random() % 4294967296), 0, 0, 0);
+INSERT OR IGNORE INTO directory VALUES (1, abs(random() % 4294967296), 0, 0, 0, ',0,00');
 
 CREATE TRIGGER IF NOT EXISTS contact_added AFTER INSERT ON contact BEGIN
     UPDATE directory SET
@@ -112,21 +77,16 @@ CREATE TRIGGER IF NOT EXISTS contact_added AFTER INSERT ON contact BEGIN
         customs = customs + (new.type = 'Custom'),
         queues = queues + (new.type = 'Queue'),
         users = users + (new.type = 'User');
-    INSERT INTO contact_search (rowid, search_names, search_number, plain_names, plain_number)
-    VALUES (new.seq, new.search_names, new.search_number, new.plain_names, new.plain_number);
+    INSERT INTO contact_search (rowid, words) VALUES (new.seq, new.words);
 END;
 
 CREATE TRIGGER IF NOT EXISTS contact_changed AFTER UPDATE ON contact WHEN new.json <> old.json BEGIN
     UPDATE directory SET revision = revision + 1 + abs(random() % 65536);
 END;
 
-CREATE TRIGGER IF NOT EXISTS contact_search_changed AFTER UPDATE ON contact
-WHEN (new.search_names, new.search_number, new.plain_names, new.plain_number)
-IS NOT (old.search_names, old.search_number, old.plain_names, old.plain_number) BEGIN
-    INSERT INTO contact_search (contact_search, rowid, search_names, search_number, plain_names, plain_number)
-    VALUES ('delete', old.seq, old.search_names, old.search_number, old.plain_names, old.plain_number);
-    INSERT INTO contact_search (rowid, search_names, search_number, plain_names, plain_number)
-    VALUES (new.seq, new.search_names, new.search_number, new.plain_names, new.plain_number);
+CREATE TRIGGER IF NOT EXISTS contact_search_changed AFTER UPDATE ON contact WHEN new.words <> old.words BEGIN
+    INSERT INTO contact_search (contact_search, rowid, words) VALUES ('delete', old.seq, old.words);
+    INSERT INTO contact_search (rowid, words) VALUES (new.seq, new.words);
 END;
 
 CREATE TRIGGER IF NOT EXISTS contact_removed AFTER DELETE ON contact BEGIN
@@ -135,12 +95,11 @@ CREATE TRIGGER IF NOT EXISTS contact_removed AFTER DELETE ON contact BEGIN
         customs = customs - (old.type = 'Custom'),
         queues = queues - (old.type = 'Queue'),
         users = users - (old.type = 'User');
-    INSERT INTO contact_search (contact_search, rowid, search_names, search_number, plain_names, plain_number)
-    VALUES ('delete', old.seq, old.search_names, old.search_number, old.plain_names, old.plain_number);
+    INSERT INTO contact_search (contact_search, rowid, words) VALUES ('delete', old.seq, old.words);
 END;
 
-CREATE TRIGGER IF NOT EXISTS contact_is_who_it_is BEFORE UPDATE OF seq, salt, type ON contact
-WHEN new.seq <> old.seq OR new.salt <> old.salt OR new.type <> old.type BEGIN
+CREATE TRIGGER IF NOT EXISTS contact_is_who_it_is BEFORE UPDATE OF seq, id, type ON contact
+WHEN new.seq <> old.seq OR new.id <> old.id OR new.type <> old.type BEGIN
     SELECT RAISE(ABORT, 'the id and the type of a contact are fixed at creation');
 END;
 
@@ -165,4 +124,4 @@ CREATE TABLE IF NOT EXISTS sync (
 
 -- 'Cont' in ASCII: how this service knows its own files.
 PRAGMA application_id = 1131376244;
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;

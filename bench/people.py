@@ -1,8 +1,7 @@
 """Made-up contacts, the same in every run, and databases of them that are kept while nothing they depend on changes."""
 
 import random
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from itertools import accumulate
 from pathlib import Path
@@ -10,14 +9,18 @@ from pathlib import Path
 from peewee import SqliteDatabase
 
 from contacts.database import PRAGMAS, SCHEMA
-from contacts.model import ADD, Row, row_of
+from contacts.model import ADD, row_of
 from contacts.upgrades import prepare
 
 # On the disk on which the project lies: where a write waits for the disk, it shall do so here.
 DATA = Path(__file__).parent / "data"
 
 # What decides what a database holds.
-SOURCES = (Path(__file__), SCHEMA, *(SCHEMA.parent / "contacts" / name for name in ("model.py", "text.py")))
+SOURCES = (
+    Path(__file__),
+    SCHEMA,
+    *(SCHEMA.parent / "contacts" / name for name in ("model.py", "phone.py", "search.py", "text.py")),
+)
 
 # The most common ones; those that follow are made of syllables. Wolfgang comes late in the order of the name.
 FIRST = ("Wolfgang", "Anna", "Maria", "Peter", "Zoë", "Jürgen", "Hélène", "Thomas", "Ursula", "Ying", "Иван", "Ben")
@@ -84,25 +87,18 @@ def database(count: int) -> Path:
 
 
 def fill(path: Path, count: int) -> None:
-    """Make a database of as many contacts, quickly: it is thrown away when that fails."""
+    """Make a database of as many contacts."""
+    fill_with(path, contacts(count))
+
+
+def fill_with(path: Path, made: Iterable[dict[str, str]]) -> None:
+    """Make a database of contacts, quickly: it is thrown away when that fails. Their ids are the same in every run."""
     prepare(str(path))
     quick = {"journal_mode": "off", "synchronous": "off", "cache_size": -1_000_000}
     database = SqliteDatabase(str(path), pragmas=PRAGMAS | quick)
+    chance = random.Random(2)
+    rows = (row_of({"id": chance.randbytes(16).hex(), **contact}) for contact in made)
     with database.connection_context():
         with database.atomic():
-            for done, rows in enumerate(batched_rows(count)):
-                ADD.execute_many(database, rows)
-                if count >= 1_000_000 and done % 10 == 0:
-                    print(f"\rfilling: {done * 10_000:,} of {count:,} ", end="", file=sys.stderr, flush=True)
+            ADD.execute_many(database, rows)
         database.pragma("journal_mode", "wal")
-
-
-def batched_rows(count: int) -> Iterator[list[Row]]:
-    """Yield rows in lists of 10,000."""
-    rows = []
-    for contact in contacts(count):
-        rows.append(row_of(contact))
-        if len(rows) == 10_000:
-            yield rows
-            rows = []
-    yield rows

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from bench.server import ROOT, Request, ask, running
-from contacts.model import ADD, row_of
+from contacts.model import ADD, new_id, row_of
 
 # The kinds of work, and which status answers each.
 WORKS = {
@@ -274,7 +274,7 @@ def removable(side: Side, about: Sample, round_: int, count: int) -> list[str]:
         return about.others[round_ * 100 :]
     new = [{"type": "Custom", **json.loads(body("gone", number))} for number in range(count)]
     if side.name == "service":
-        rows: Any = [ADD.bind(row_of(contact)) for contact in new]
+        rows: Any = [ADD.bind(row_of({"id": new_id(), **contact})) for contact in new]
     else:
         rows = [(uuid.uuid4().hex, *contact.values()) for contact in new]
     with closing(sqlite3.connect(side.database, timeout=30)) as connection:

@@ -18,7 +18,7 @@ from peewee import SqliteDatabase
 
 from bench.people import contacts
 from contacts.database import PRAGMAS
-from contacts.model import ADD, row_of
+from contacts.model import ADD, new_id, row_of
 from contacts.upgrades import prepare
 
 ROOT = Path(__file__).parent.parent
@@ -44,7 +44,7 @@ def plain_insert(path: Path, rows: list[tuple[str, ...]]) -> float:
     """Return how many seconds executemany takes to insert the rows, whose columns are there already."""
     prepare(str(path))
     users = [{name: value for name, value in zip(HEADER, row, strict=True) if value} for row in rows]
-    ready = [row_of({"type": "User", **user}) for user in users]
+    ready = [row_of({"id": new_id(), "type": "User", **user}) for user in users]
     database = SqliteDatabase(str(path), pragmas=PRAGMAS)
     with database.connection_context():
         started = time.perf_counter()

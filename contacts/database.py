@@ -17,7 +17,7 @@ from flask import Flask
 from contacts.settings import SettingsError
 
 SCHEMA = Path(__file__).parent.parent / "schema.sql"
-SCHEMA_VERSION = 3  # a new version needs a step in upgrades.py
+SCHEMA_VERSION = 4
 APPLICATION_ID = 0x436F6E74  # as schema.sql sets it
 OLDEST_SQLITE = (3, 40, 0)  # the oldest version that the tests have run on
 
@@ -44,7 +44,7 @@ PRAGMAS = {
 }
 
 # One connection for each thread, kept open. cached_statements: room for the common shapes of a query.
-db = peewee.SqliteDatabase(None, pragmas=PRAGMAS, cached_statements=512)
+db = peewee.SqliteDatabase(None, pragmas=PRAGMAS, cached_statements=512, regexp_function=True)
 
 # SQLite lets one connection write at a time; threads wait for each other here, where none waits longer than needed.
 write_lock = threading.Lock()
@@ -98,7 +98,12 @@ def separate_connection(**pragmas: Any) -> Iterator[peewee.SqliteDatabase]:
     For work that outlasts a request or differs in PRAGMAS; any thread may use it, one at a time.
     """
     database = peewee.SqliteDatabase(
-        db.database, pragmas=PRAGMAS | pragmas, thread_safe=False, check_same_thread=False, uri=True
+        db.database,
+        pragmas=PRAGMAS | pragmas,
+        thread_safe=False,
+        check_same_thread=False,
+        regexp_function=True,
+        uri=True,
     )
     with database.connection_context():
         yield database

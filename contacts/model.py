@@ -1,5 +1,8 @@
 """The attributes of a contact, the tables of schema.sql as peewee models, and the statements that write contacts."""
 
+import json
+import re
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
@@ -8,7 +11,9 @@ from typing import Any, NamedTuple
 import peewee
 
 from contacts.database import Compiled, db, parameter, write_transaction
-from contacts.text import fold, number_key, plain_text, search_text
+from contacts.phone import number_key
+from contacts.search import LOGIN, search_columns
+from contacts.text import order_key
 
 TYPES = ("Custom", "Queue", "User")
 
@@ -17,74 +22,94 @@ class Attribute(NamedTuple):
     """What an attribute is; schemas, filters, sorts, files and the document are made from it."""
 
     name: str  # in the API and in files
-    column: str
-    key_column: str  # the column that filters and sorts compare
+    key_column: str  # what filters compare
+    order_column: str  # what sorts compare
     make_key: Callable[[str], str]  # from a value to its key
     max_length: int  # characters
     types: tuple[str, ...]  # the types of contacts that have it
     description: str
     example: str
     required: bool = False
+    unique: bool = False  # no two contacts have the same
     client_writes: bool = False  # clients write it on Custom contacts
-    searched_as_name: bool = False  # q and filterParameters look into it
+    search_mark: str | None = None  # q and filterParameters look into it as a name; the mark of its words
+
+
+ID = re.compile("[0-9a-f]{32}")
+
+
+def id_key(text: str) -> str:
+    """Return an id as it is kept: a GUID without its braces and dashes, in lower case."""
+    return text.strip("{}").replace("-", "").lower()
+
+
+def read_id(text: str) -> str:
+    """Return the id that a file gives; raise ValueError if it is none."""
+    key = id_key(text.strip())
+    if not ID.fullmatch(key):
+        raise ValueError("Must be 32 hexadecimal digits, with or without the dashes and braces of a GUID.")
+    return key
 
 
 USER = ("User",)
 
-# In the order of the JSON. The id begins with the number of the row (seq), so a sort by seq is a sort by id.
+# In the order of the JSON.
 _TABLE = [
     Attribute(
-        *("id", "id", "seq", str.lower, 32, TYPES),
-        *("Identifies the contact; it never changes.", "00000000006a0b3eb57387d2b79d756c"),
+        *("id", "id", "id", id_key, 32, TYPES),
+        *("Identifies the contact; it never changes.", "6a0b3eb57387d2b79d756c41f02c8e13"),
         required=True,
+        unique=True,
     ),
     Attribute(
-        *("name", "name", "name_key", fold, 255, TYPES),
+        *("name", "name_key", "name_key", order_key, 255, TYPES),
         *("The name of a queue, or a user's first and last name.", "Joe Johnson"),
         required=True,
         client_writes=True,
-        searched_as_name=True,
+        search_mark="",
     ),
-    Attribute(*("type", "type", "type", str.capitalize, 6, TYPES), "What the contact is.", "User", required=True),
     Attribute(
-        *("phoneNumber", "phone_number", "phone_key", number_key, 64, TYPES),
+        *("type", "type", "type", str.capitalize, 6, TYPES),
+        *("What the contact is.", "User"),
+        required=True,
+    ),
+    Attribute(
+        *("phoneNumber", "phone_key", "phone_order", number_key, 64, TYPES),
         *("The number at which the contact is reached, as it was written.", "15002"),
         client_writes=True,
     ),
     Attribute(
-        *("userName", "user_name", "user_name_key", fold, 255, USER),
+        *("userName", "user_name_key", "user_name_key", order_key, 255, USER),
         *("The name with which a User logs in.", "joej"),
-        searched_as_name=True,
+        unique=True,
+        search_mark=LOGIN,
     ),
     Attribute(
-        *("firstName", "first_name", "first_name_key", fold, 255, USER),
+        *("firstName", "first_name_key", "first_name_key", order_key, 255, USER),
         *("A User's first name.", "Joe"),
-        searched_as_name=True,
+        search_mark="",
     ),
     Attribute(
-        *("lastName", "last_name", "last_name_key", fold, 255, USER),
+        *("lastName", "last_name_key", "last_name_key", order_key, 255, USER),
         *("A User's last name.", "Johnson"),
-        searched_as_name=True,
+        search_mark="",
     ),
-    Attribute(*("employeeId", "employee_id", "employee_id_key", fold, 255, USER), "A User's employee ID.", "E-1000"),
+    Attribute(
+        *("employeeId", "employee_id_key", "employee_id_key", order_key, 255, USER),
+        *("A User's employee ID.", "E-1000"),
+    ),
 ]
 ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
 
-# The attributes that have a value of their own beside id and type: files bring them, and each has a key column.
+# The attributes that have a value of their own beside id and type: files bring them.
 VALUES = {name: attribute for name, attribute in ATTRIBUTES.items() if name not in {"id", "type"}}
-USER_ATTRIBUTES = tuple(name for name, attribute in VALUES.items() if attribute.types == ("User",))
-NAME_ATTRIBUTES = tuple(name for name, attribute in VALUES.items() if attribute.searched_as_name)
+USER_ATTRIBUTES = tuple(name for name, attribute in VALUES.items() if attribute.types == USER)
 CLIENT_ATTRIBUTES = tuple(name for name, attribute in VALUES.items() if attribute.client_writes)
-
-VALUE_COLUMNS = tuple(attribute.column for attribute in VALUES.values())
-KEY_COLUMNS = tuple(attribute.key_column for attribute in VALUES.values())
-SEARCH_COLUMNS = ("search_names", "search_number", "plain_names", "plain_number")
+SEARCHED = {name: attribute.search_mark for name, attribute in VALUES.items() if attribute.search_mark is not None}
 
 # The columns that a write sets; row_of() makes their values.
-ROW_COLUMNS = ("type", *VALUE_COLUMNS, *KEY_COLUMNS, *SEARCH_COLUMNS)
-
-REQUIRED_COLUMNS = {"type", "name", "name_key", "search_names"}
-UNIQUE_COLUMNS = {"user_name_key"}
+_columns = [column for each in _TABLE for column in (each.key_column, each.order_column)]
+ROW_COLUMNS = (*dict.fromkeys(_columns), "words", "texts", "json")
 
 
 class Table(peewee.Model):
@@ -94,26 +119,37 @@ class Table(peewee.Model):
         database = db
 
 
+REQUIRED_COLUMNS = {"words", "texts", "json", *(each.key_column for each in _TABLE if each.required)}
+UNIQUE_COLUMNS = {each.key_column for each in _TABLE if each.unique}
+
+
 def text_column(name: str) -> Any:
     """Return the field of a column that a write sets."""
     options: dict[str, Any] = {"null": name not in REQUIRED_COLUMNS, "unique": name in UNIQUE_COLUMNS}
     return peewee.TextField(**options)
 
 
-# The database makes seq, salt, id and json.
+# The database makes seq.
 Contact: Any = type(
     "Contact",
     (Table,),
     {
         "__module__": __name__,
-        "__doc__": "A contact of the directory, with a column for each attribute and one for its key.",
+        "__doc__": "A contact of the directory: its JSON, and what it is found and sorted by.",
         "seq": peewee.AutoField(),
-        "salt": peewee.TextField(),
-        "id": peewee.TextField(),
         **{column: text_column(column) for column in ROW_COLUMNS},
-        "json": peewee.TextField(),
     },
 )
+
+
+class ContactSearch(Table):
+    """The index of the contacts' words: https://www.sqlite.org/fts5.html."""
+
+    seq = peewee.AutoField(column_name="rowid")
+    match = peewee.TextField(column_name="contact_search")  # the column that is compared with a question by MATCH
+
+    class Meta:
+        table_name = "contact_search"
 
 
 class Token(Table):
@@ -133,6 +169,7 @@ class Directory(Table):
     customs = peewee.IntegerField()
     queues = peewee.IntegerField()
     users = peewee.IntegerField()
+    numbering_plan = peewee.TextField()
 
 
 class LastSync(Table):
@@ -153,55 +190,40 @@ class LastSync(Table):
 # A contact's row: the values of ROW_COLUMNS by column.
 Row = dict[str, str | None]
 
+encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 def row_of(contact: Mapping[str, str]) -> Row:
-    """Return the row of a contact in the API's terms, whose values are clean, in the order of ROW_COLUMNS."""
-    row: Row = {"type": contact["type"]}
-    for name, attribute in VALUES.items():
-        row[attribute.column] = contact.get(name)
-    for name, attribute in VALUES.items():
-        value = contact.get(name)
-        row[attribute.key_column] = attribute.make_key(value) if value else None
-    names = [key for name in NAME_ATTRIBUTES if (key := row[VALUES[name].key_column])]
-    numbers = [key for key in (row["phone_key"],) if key is not None]
-    row["search_names"] = search_text(names)
-    row["search_number"] = search_text(numbers) if numbers else None
-    row["plain_names"] = plain_text(names)
-    row["plain_number"] = plain_text(numbers)
+    """Return the row of a contact in the API's terms, whose values are clean, with its id and type."""
+    values = {name: contact[name] for name in ATTRIBUTES if name in contact}
+    row: Row = dict.fromkeys(ROW_COLUMNS)
+    for name, value in values.items():
+        attribute = ATTRIBUTES[name]
+        row[attribute.key_column] = attribute.make_key(value)
+        if attribute.order_column != attribute.key_column:
+            row[attribute.order_column] = order_key(value)
+    searched = [(mark, values[name]) for name, mark in SEARCHED.items() if name in values]
+    row |= search_columns(searched, values.get("phoneNumber", ""))
+    row["json"] = encode_json(values)
     return row
 
 
-class Location(NamedTuple):
-    """Where a contact's row is, without an index: an id is the number of the row and its salt."""
-
-    seq: int
-    salt: str
-
-
-def locate(contact_id: str) -> Location:
-    """Return where the contact with an id is; for text that is no id, a place where no row is."""
-    number = row_number(contact_id)
-    return Location(number, contact_id[12:] if number >= 0 else "")
-
-
-def row_number(contact_id: str) -> int:
-    """Return the number of the row that an id begins with, or -1 for text that is no id."""
-    if len(contact_id) != 32 or contact_id.strip("0123456789abcdef"):
-        return -1
-    return int(contact_id[:12], 16)
-
-
 JSON = Contact.json.cast("BLOB").alias("json")  # as bytes: decoding the text would only be undone
-LOCATED = (Contact.seq == parameter("seq")) & (Contact.salt == parameter("salt"))
+IDENTIFIED = Contact.id == parameter("id")
 UNCHANGED = Contact.json == parameter("known_json")
 
-FIND = Compiled(Contact.select(JSON).where(LOCATED))
-FIND_ROW = Compiled(Contact.select(*(getattr(Contact, column) for column in ROW_COLUMNS)).where(LOCATED))
-NEW_ROW = Contact.insert({column: parameter(column) for column in ROW_COLUMNS})
-CREATE = Compiled(NEW_ROW.returning(Contact.id, JSON))
-ADD = Compiled(NEW_ROW.on_conflict_ignore())
-REMOVE = Compiled(Contact.delete().where(LOCATED))
-REMOVE_UNCHANGED = Compiled(Contact.delete().where(LOCATED & UNCHANGED).returning(Contact.seq))
+FIND = Compiled(Contact.select(JSON).where(IDENTIFIED))
+FIND_ROW = Compiled(Contact.select(*(getattr(Contact, column) for column in ROW_COLUMNS)).where(IDENTIFIED))
+CREATE = Compiled(Contact.insert({column: parameter(column) for column in ROW_COLUMNS}))
+ADD = Compiled(Contact.insert({column: parameter(column) for column in ROW_COLUMNS}).on_conflict_ignore())
+REMOVE = Compiled(Contact.delete().where(IDENTIFIED))
+# What no two contacts of a type share; taking it removes whoever has it.
+UNIQUE_KEYS = {"User": "user_name_key", "Queue": "name_key"}
+REMOVE_HOLDER = {
+    type_: Compiled(Contact.delete().where(Contact.type == type_, getattr(Contact, key) == parameter(key)))
+    for type_, key in UNIQUE_KEYS.items()
+}
+REMOVE_UNCHANGED = Compiled(Contact.delete().where(IDENTIFIED & UNCHANGED).returning(Contact.seq))
 
 
 @lru_cache(maxsize=256)
@@ -209,8 +231,8 @@ def update_statement(columns: tuple[str, ...], if_unchanged: bool) -> Compiled:
     """Return the statement that sets these columns of a contact."""
     update = Contact.update({column: parameter(column) for column in columns})
     if if_unchanged:
-        return Compiled(update.where(LOCATED & UNCHANGED).returning(JSON))
-    return Compiled(update.where(LOCATED))
+        return Compiled(update.where(IDENTIFIED & UNCHANGED).returning(Contact.seq))
+    return Compiled(update.where(IDENTIFIED))
 
 
 def differing(old: Row, new: Row) -> Row:
@@ -218,60 +240,67 @@ def differing(old: Row, new: Row) -> Row:
     return {column: value for column, value in new.items() if value != old[column]}
 
 
+def new_id() -> str:
+    """Return an id that nobody has or can guess."""
+    return secrets.token_hex(16)
+
+
 def find(contact_id: str) -> bytes | None:
-    """Return a contact's JSON, or None if there is none with this id."""
-    rows = FIND.rows(locate(contact_id)._asdict())
+    """Return a contact's JSON, or None if there is none with this id; text that is no id names none."""
+    rows = FIND.rows({"id": contact_id}) if ID.fullmatch(contact_id) else []
     return rows[0]["json"] if rows else None
 
 
 def create(contact: Mapping[str, str]) -> tuple[str, bytes]:
     """Add a contact in the API's terms; return its id and JSON, once they are on disk."""
-    row = row_of(contact)
+    row = row_of({**contact, "id": new_id()})
     with write_transaction():
-        made = CREATE.rows(row)[0]
-    return made["id"], made["json"]
+        db.execute_sql(CREATE.sql, CREATE.bind(row))
+    return str(row["id"]), str(row["json"]).encode()
 
 
-def change(contact_id: str, known_json: bytes, old: Mapping[str, str], new: Mapping[str, str]) -> bytes | None:
+def change(old: Mapping[str, str], new: Mapping[str, str], known_json: bytes) -> bytes | None:
     """Change a contact; return its JSON, once it is on disk.
 
     Optimistic lock: return None and change nothing if the contact is not `known_json` any more.
     """
-    changes = differing(row_of(old), row_of(new))
+    row = row_of(new)
+    changes = differing(row_of(old), row)
     statement = update_statement(tuple(changes), if_unchanged=True)
     with write_transaction():
-        rows = statement.rows({**changes, **locate(contact_id)._asdict(), "known_json": known_json.decode()})
-    return rows[0]["json"] if rows else None
+        done = statement.rows({**changes, "id": old["id"], "known_json": known_json.decode()})
+    return str(row["json"]).encode() if done else None
 
 
 def remove(contact_id: str, known_json: bytes) -> bool:
     """Remove a contact; return whether it was removed, by the optimistic lock of change()."""
     with write_transaction():
-        return bool(REMOVE_UNCHANGED.rows({**locate(contact_id)._asdict(), "known_json": known_json.decode()}))
+        return bool(REMOVE_UNCHANGED.rows({"id": contact_id, "known_json": known_json.decode()}))
 
 
 def apply_differences(
-    database: peewee.SqliteDatabase,
-    removed: Iterable[str],
-    changed: Mapping[str, Mapping[str, str]],
-    added: Iterable[Mapping[str, str]],
+    database: peewee.SqliteDatabase, removed: Iterable[str], changed: Iterable[Row], added: Iterable[Row]
 ) -> None:
-    """Write the differences of a sync in one transaction: ids to remove, contacts by id, and new contacts.
+    """Write the differences of a sync in one transaction: ids to remove, rows of contacts with these ids, and new rows.
 
-    Each statement does nothing where another run has done its work. All that can be computed is, before the lock.
+    A row that takes its userName or queue's name from another contact, which gets another one or goes, is made anew.
     """
-    updates: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
-    for contact_id, contact in changed.items():
-        location, new = locate(contact_id)._asdict(), row_of(contact)
-        rows = FIND_ROW.rows(location, database)
-        if rows and (changes := differing(rows[0], new)):
-            updates.setdefault(tuple(changes), []).append(changes | location)
-    new_rows = [row_of(contact) for contact in added]
+    updates: dict[tuple[str, ...], list[Row]] = {}
+    renamed = []
+    for row in changed:
+        known = FIND_ROW.rows(row, database)
+        changes = differing(known[0], row) if known else {}
+        if not known or UNIQUE_KEYS[str(row["type"])] in changes:
+            renamed.append(row)
+        elif changes:
+            updates.setdefault(tuple(changes), []).append({**changes, "id": row["id"]})
     with write_transaction(database):
-        REMOVE.execute_many(database, (locate(contact_id)._asdict() for contact_id in removed))
+        REMOVE.execute_many(database, [*({"id": each} for each in removed), *renamed])
+        for type_, remove_holder in REMOVE_HOLDER.items():
+            remove_holder.execute_many(database, (row for row in renamed if row["type"] == type_))
         for columns, values in updates.items():
             update_statement(columns, if_unchanged=False).execute_many(database, values)
-        ADD.execute_many(database, new_rows)
+        ADD.execute_many(database, (*renamed, *added))
 
 
 def entity_tag(json: bytes) -> str:

@@ -10,7 +10,7 @@ from contacts.errors import StatusCode, reason
 from contacts.model import ATTRIBUTES, TYPES
 from contacts.query import MAX_INTEGER, Query
 from contacts.schemas import LINE, LINE_WITHOUT_COMMAS, Strict, error
-from contacts.text import check_characters, plain
+from contacts.text import check_characters, is_blank, words
 
 FILTER_NAME = "NamesOrPhoneNumberMatches"
 ORDERS = ("Ascending", "Descending")
@@ -25,7 +25,7 @@ def line(text: str) -> str:
         check_characters(text)
     except ValueError as found:
         raise error(StatusCode.INVALID, str(found)) from None
-    if not text.strip():
+    if is_blank(text):
         raise error(StatusCode.RANGE, "Must not be blank.")
     return text.strip()
 
@@ -92,6 +92,11 @@ def selection(texts: list[str]) -> tuple[str, ...] | None:
     return None if "*" in names else tuple(name for name in ATTRIBUTES if name in names)
 
 
+def attributes(texts: list[str]) -> tuple[str, ...]:
+    """Return attributes to sort by, each once."""
+    return tuple(dict.fromkeys(chosen(parts(texts), tuple(ATTRIBUTES))))
+
+
 def limited(terms: list[str]) -> list[str]:
     """Return the terms of a search; raise ValidationError for none, or for too many or too long ones."""
     if not terms:
@@ -103,9 +108,11 @@ def limited(terms: list[str]) -> list[str]:
     return terms
 
 
-def words(texts: list[str]) -> list[str]:
-    """Return the words of q, each once; a word of accents alone says nothing."""
-    return limited([word for word in dict.fromkeys(one(texts).split()) if plain(word)])
+def typed(texts: list[str]) -> str:
+    """Return the text of q; raise ValidationError if it is blank, or has too many words or too long ones."""
+    text = one(texts)
+    limited(words(text) or [text])
+    return text
 
 
 def patterns(texts: list[str]) -> list[str]:
@@ -175,16 +182,19 @@ class ListQuery(Strict.from_dict(FILTERS)):  # type: ignore[misc]
         maxItems=MAX_SEARCH_TERMS,
     )
     q = parameter(
-        words,
-        "Search as you type: each word occurs in a name or the phone number, ignoring case and accents. A word of one "
-        "or two characters matches where a word or number starts.",
+        typed,
+        "Search as you type: each word starts a word of a name, or stands in the phone number (at its start below "
+        "three characters), ignoring case and accents. Where nothing is found so, words are looked for inside others, "
+        "and then similar ones.",
         "jo smi",
         pattern=LINE,
     )
-    sortBy = parameter(
-        *(choice(*ATTRIBUTES), "Contacts without the attribute come last.", "lastName"),
-        default="name",
-        enum=list(ATTRIBUTES),
+    sortBy = listed(
+        attributes,
+        "Contacts without the attribute come last, equals in the order of the name. Without it, the best hits of q "
+        "come first, and otherwise contacts are in the order of the name.",
+        ["lastName", "firstName"],
+        {"enum": list(ATTRIBUTES)},
     )
     order = parameter(
         choice(*ORDERS),
@@ -212,9 +222,9 @@ class ListQuery(Strict.from_dict(FILTERS)):  # type: ignore[misc]
         """Return the Query that the parameters mean."""
         return Query(
             filters={name: values for name, values in data.items() if name in ATTRIBUTES},
-            words=data.get("q", []),
+            q=data.get("q", ""),
             patterns=data.get("filterParameters", []),
-            sort=data.get("sortBy", "name"),
+            sort=data.get("sortBy", ()),
             descending=data.get("order") == "Descending",
             offset=data.get("offset", 0),
             limit=data.get("limit"),

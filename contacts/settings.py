@@ -28,6 +28,9 @@ class Defaults:
     TRUSTED_PROXIES = ""
     ROLE_HEADER = "X-Role"
     URL_PREFIX = ""
+    COUNTRY_CODE = ""
+    TRUNK_PREFIX = "0"
+    INTERNATIONAL_PREFIX = "00"
     LOG_LEVEL = "INFO"
     LOG_FORMAT = "text"
 
@@ -78,6 +81,13 @@ def url_prefix(value: str) -> str:
     return value
 
 
+def digits(value: str) -> str:
+    """Check a prefix of the numbering plan."""
+    if not re.fullmatch(r"[0-9]{0,8}", value):
+        raise ValueError("give digits, such as 49, or nothing")
+    return value
+
+
 def log_level(value: str) -> str:
     """Check the name of a log level."""
     levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -98,6 +108,9 @@ CHECKS: dict[str, Callable[[str], Any]] = {
     "TRUSTED_PROXIES": trusted_proxies,
     "ROLE_HEADER": role_header,
     "URL_PREFIX": url_prefix,
+    "COUNTRY_CODE": digits,
+    "TRUNK_PREFIX": digits,
+    "INTERNATIONAL_PREFIX": digits,
     "LOG_LEVEL": log_level,
     "LOG_FORMAT": log_format,
 }

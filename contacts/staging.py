@@ -1,16 +1,16 @@
 """The rows of a file beside the directory: temporary tables that one connection sees, and how they compare."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import peewee
-from peewee import JOIN, Case, Expression, Tuple, Value, fn
+from peewee import JOIN, Case, Expression, Value, fn
 
 from contacts.database import Compiled, parameter, separate_connection
 from contacts.files import Row
-from contacts.model import VALUE_COLUMNS, VALUES, Contact, Table
+from contacts.model import ATTRIBUTES, VALUES, Contact, Table, encode_json, new_id, row_of
 
 # The attribute by whose key a row is matched with a contact of its type; Custom contacts also by that of their number.
 MATCHED_BY = {"User": "userName", "Queue": "name", "Custom": "name"}
@@ -22,22 +22,22 @@ PRAGMAS = {
     "wal_autocheckpoint": 10_000,  # pages: most are written by several transactions, and copied back once for all
 }
 
-Incoming: Any = type(
-    "Incoming",
-    (Table,),
-    {
-        "__module__": __name__,
-        "__doc__": "A row of the file; of a bad one, the reasons and the values as they were, as JSON.",
-        "Meta": type("Meta", (), {"temporary": True}),
-        "number": peewee.AutoField(),
-        "line": peewee.IntegerField(),
-        "key": peewee.TextField(null=True),
-        "phone_key": peewee.TextField(null=True),  # of Custom contacts only
-        **{column: peewee.TextField(null=True) for column in VALUE_COLUMNS},
-        "reasons": peewee.TextField(null=True),
-        "given": peewee.TextField(null=True),
-    },
-)
+
+class Incoming(Table):
+    """A row of the file; of a bad one, the reasons and the values as they were, as JSON."""
+
+    number = peewee.AutoField()
+    line = peewee.IntegerField()
+    id = peewee.TextField(null=True)
+    key = peewee.TextField(null=True)
+    phone_key = peewee.TextField(null=True)  # of Custom contacts only
+    contact = peewee.TextField(null=True)  # JSON as the API prints it, without the id
+    seq = peewee.IntegerField(null=True)  # of the contact that the row is matched with
+    reasons = peewee.TextField(null=True)
+    given = peewee.TextField(null=True)
+
+    class Meta:
+        temporary = True
 
 
 class Difference(Table):
@@ -52,18 +52,14 @@ class Difference(Table):
         temporary = True
 
 
-INCOMING_COLUMNS = ("line", "key", "phone_key", *VALUE_COLUMNS, "reasons", "given")
+INCOMING_COLUMNS = ("line", "id", "key", "phone_key", "contact", "reasons", "given")
 NO_VALUES = dict.fromkeys(INCOMING_COLUMNS)
-INCOMING_VALUES = tuple(getattr(Incoming, column) for column in VALUE_COLUMNS)
-CONTACT_VALUES = tuple(getattr(Contact, column) for column in VALUE_COLUMNS)
 
 GOOD = Incoming.reasons.is_null()
 ADD = Compiled(Incoming.insert({column: parameter(column) for column in INCOMING_COLUMNS}))
 
-
-def values_of(row: Mapping[str, Any]) -> dict[str, str]:
-    """Return the values of a row by attribute."""
-    return {name: value for name, each in VALUES.items() if (value := row[each.column]) is not None}
+# JSON that differs behind the id, {"id":"…", which incoming rows do not have.
+DIFFERS = fn.SUBSTR(Contact.json, len('{"id":"",') + 33) != fn.SUBSTR(Incoming.contact, 2)
 
 
 class Staging:
@@ -73,71 +69,95 @@ class Staging:
         self.type = type_
         self.database = database
         self.attribute = VALUES[MATCHED_BY[type_]]
-        # Whether an incoming row is matched with a contact.
-        self.matches = getattr(Contact, self.attribute.key_column) == Incoming.key
+        # Whether a row and a contact have the same key.
+        self.same_key = getattr(Contact, self.attribute.key_column) == Incoming.key
         if self.attribute.types != (type_,):
-            self.matches &= Contact.type == type_
+            self.same_key &= Contact.type == type_
         if type_ == "Custom":
-            self.matches &= Expression(Contact.phone_key, "IS", Incoming.phone_key)
+            self.same_key &= Expression(Contact.phone_key, "IS", Incoming.phone_key)
 
     def add(self, rows: Iterable[tuple[Row, dict[str, str], dict[str, str]]]) -> None:
-        """Add rows, each with its contact and with the reasons if it is a bad one."""
+        """Add rows, each with its contact and with the reasons if it is a bad one; match them with contacts."""
         ADD.execute_many(self.database, (self.columns(*row) for row in rows))
         # The reasons are in the index, so that it tells by itself whether a row is good.
         by_key = Incoming.index(Incoming.key, Incoming.phone_key, Incoming.reasons, name="incoming_by_key")
+        by_id = Incoming.index(Incoming.id, where=Incoming.id.is_null(False), name="incoming_by_id")
         self.database.execute(by_key)
+        self.database.execute(by_id)
+        self.reject_duplicates(Incoming.id, "id")
         if self.type != "Custom":
-            self.reject_duplicates()
+            self.reject_duplicates(Incoming.key, self.attribute.name)
+        self.match()
+        self.database.execute(Incoming.index(Incoming.seq, Incoming.reasons, name="incoming_by_contact"))
 
     def columns(self, row: Row, contact: dict[str, str], reasons: dict[str, str]) -> dict[str, Any]:
         """Return the columns of an incoming row."""
         columns: dict[str, Any] = {**NO_VALUES, "line": row.line}
         if reasons:
             # The contact that a bad row names stays as it is. Unpaired surrogates cannot be stored.
-            key = row.values.get(self.attribute.name)
-            if isinstance(key, str):
-                columns["key"] = self.attribute.make_key(key.strip()).encode("utf-8", "replace").decode()
+            for column, attribute in (("id", ATTRIBUTES["id"]), ("key", self.attribute)):
+                if isinstance(key := row.values.get(attribute.name), str):
+                    columns[column] = attribute.make_key(key.strip()).encode("utf-8", "replace").decode()
             return columns | {"reasons": json.dumps(reasons), "given": json.dumps(row.values, default=str)}
-        columns["key"] = self.attribute.make_key(contact[self.attribute.name])
+        columns |= {"id": contact.get("id"), "key": self.attribute.make_key(contact[self.attribute.name])}
         if self.type == "Custom" and "phoneNumber" in contact:
             columns["phone_key"] = VALUES["phoneNumber"].make_key(contact["phoneNumber"])
-        for name, value in contact.items():
-            columns[VALUES[name].column] = value
+        values = contact | {"type": self.type}
+        columns["contact"] = encode_json({name: values[name] for name in ATTRIBUTES if name in values and name != "id"})
         return columns
 
-    def reject_duplicates(self) -> None:
-        """Make bad rows of those whose key another row has, as nothing tells which one is right."""
-        keys = Incoming.select(Incoming.key).where(GOOD).group_by(Incoming.key).having(fn.COUNT(Incoming.number) > 1)
-        in_file: dict[str, Any] = {"partition_by": [Incoming.key], "order_by": [Incoming.number]}
+    def reject_duplicates(self, column: Any, name: str) -> None:
+        """Make bad rows of those that have the same in a column, as nothing tells which one is right."""
+        given = GOOD & column.is_null(False)
+        keys = Incoming.select(column).where(given).group_by(column).having(fn.COUNT(Incoming.number) > 1)
+        in_file: dict[str, Any] = {"partition_by": [column], "order_by": [Incoming.number]}
         first_line = fn.FIRST_VALUE(Incoming.line).over(**in_file)
         next_line = fn.LEAD(Incoming.line).over(**in_file)
         other_line = Case(fn.ROW_NUMBER().over(**in_file), [(1, next_line)], first_line)
-        rows = Incoming.select(Incoming.number, other_line.alias("other_line")).where(GOOD, Incoming.key.in_(keys))
-        reasons = fn.JSON_OBJECT(self.attribute.name, fn.PRINTF("The same as on line %d.", rows.c.other_line))
-        Incoming.update(reasons=reasons).from_(rows).where(Incoming.number == rows.c.number).execute()
+        rows = Incoming.select(Incoming.number, other_line.alias("other_line")).where(given, column.in_(keys))
+        reasons = fn.JSON_OBJECT(name, fn.PRINTF("The same as on line %d.", rows.c.other_line))
+        Incoming.update({Incoming.reasons: reasons}).from_(rows).where(Incoming.number == rows.c.number).execute()
+
+    def match(self) -> None:
+        """Match the rows with contacts: by the id where the directory has it, else by the key.
+
+        The id of a contact of another type makes a bad row.
+        """
+        identified = Contact.select(Contact.seq).where(Contact.id == Incoming.id)
+        Incoming.update(seq=identified).where(Incoming.id.is_null(False)).execute()
+        others = fn.EXISTS(Contact.select(Contact.seq).where(Contact.seq == Incoming.seq, Contact.type != self.type))
+        reasons = json.dumps({"id": f"The directory has a contact of another type than {self.type} with this id."})
+        Incoming.update(reasons=reasons, given=Incoming.contact, seq=None).where(GOOD, others).execute()
+
+        other_row = Incoming.alias()
+        elsewhere = fn.EXISTS(other_row.select(other_row.number).where(other_row.id == Contact.id))
+        found = Contact.select(Contact.seq).where(self.same_key, ~elsewhere).limit(1)
+        Incoming.update(seq=found).where(Incoming.seq.is_null()).execute()
 
     def rejected(self) -> Iterator[tuple[Row, dict[str, str]]]:
         """Yield the bad rows as they were, in their order, each with the reasons by column."""
         for row in Incoming.select().where(~GOOD).order_by(Incoming.number).dicts().iterator():
-            values = json.loads(row["given"]) if row["given"] else values_of(row)
-            yield Row(row["line"], values), json.loads(row["reasons"])
+            yield Row(row["line"], json.loads(row["given"] or row["contact"])), json.loads(row["reasons"])
 
     def compare(self, delete: bool) -> dict[str, int]:
         """Find the differences; return the numbers of contacts added, changed, removed, unchanged and rejected."""
+        row = Incoming.alias()
+        present = row.select(row.number).where(row.seq == Contact.seq)
         if delete:
-            present = Incoming.select(Incoming.number).where(self.matches)
             removed = Contact.select(Value("removed"), Contact.id).where(Contact.type == self.type, ~fn.EXISTS(present))
             Difference.insert_from(removed, [Difference.action, Difference.contact_id]).execute()
+        elif self.type != "Custom":
+            holder = Contact.select(Contact.seq).where(self.same_key, Contact.seq != Incoming.seq, ~fn.EXISTS(present))
+            reasons = json.dumps({self.attribute.name: "A contact has it that the file does not have, and that stays."})
+            Incoming.update(reasons=reasons).where(GOOD, Incoming.id.is_null(False), fn.EXISTS(holder)).execute()
         if self.type != "Custom":
             # CROSS: SQLite goes through the rows and looks up their contacts.
-            differs = Expression(Tuple(*CONTACT_VALUES), "IS NOT", Tuple(*INCOMING_VALUES))
-            changed = Incoming.select(Value("changed"), Contact.id, Incoming.number).join(Contact, JOIN.CROSS)
-            fields = [Difference.action, Difference.contact_id, Difference.number]
-            Difference.insert_from(changed.where(GOOD, self.matches, differs), fields).execute()
+            changed = Incoming.select(Value("changed"), Contact.id, Incoming.number)
+            joined = changed.join(Contact, JOIN.CROSS).where(GOOD, Incoming.seq == Contact.seq, DIFFERS)
+            Difference.insert_from(joined, [Difference.action, Difference.contact_id, Difference.number]).execute()
         # MIN: of a Custom contact that the file has twice, the first row.
-        known = Contact.select(Contact.seq).where(self.matches)
-        added = Incoming.select(Value("added"), fn.MIN(Incoming.number)).where(GOOD, ~fn.EXISTS(known))
-        in_order = added.group_by(Incoming.key, Incoming.phone_key).order_by(Incoming.key)
+        added = Incoming.select(Value("added"), fn.MIN(Incoming.number)).where(GOOD, Incoming.seq.is_null())
+        in_order = added.group_by(Incoming.id, Incoming.key, Incoming.phone_key).order_by(Incoming.key)
         Difference.insert_from(in_order, [Difference.action, Difference.number]).execute()
 
         counted: Any = Difference.select(Difference.action, fn.COUNT(Difference.position).alias("count"))
@@ -149,19 +169,20 @@ class Staging:
 
     def lost(self) -> dict[str, int]:
         """Return the attributes that no row has and that contacts would lose, with the number of those."""
-        count = Incoming.select(*(fn.COUNT(column).alias(column.name) for column in INCOMING_VALUES)).where(GOOD)
-        given = count.dicts().get()
-        absent = {name: getattr(Contact, each.column) for name, each in VALUES.items() if not given[each.column]}
+        counts = (fn.COUNT(fn.JSON_EXTRACT(Incoming.contact, f"$.{name}")).alias(name) for name in VALUES)
+        given: Any = Incoming.select(*counts).where(GOOD).dicts().get()
+        absent = {name: getattr(Contact, VALUES[name].key_column) for name, count in given.items() if not count}
         if not absent:
             return {}
         losing = Incoming.select(*(fn.COUNT(column).alias(name) for name, column in absent.items()))
-        lost = losing.join(Contact, on=self.matches).where(GOOD).dicts().get()
+        lost: Any = losing.join(Contact, on=(Incoming.seq == Contact.seq)).where(GOOD).dicts().get()
         return {name: number for name, number in lost.items() if number}
 
     def differences(self, batch_size: int) -> Iterator[dict[str, Any]]:
         """Yield the differences in batches, as the arguments of model.apply_differences()."""
         query: Any = (
-            Difference.select(Difference.position, Difference.action, Difference.contact_id, *INCOMING_VALUES)
+            Difference.select(*(getattr(Difference, name) for name in ("position", "action", "contact_id")))
+            .select_extend(Incoming.id, Incoming.contact)
             .join(Incoming, JOIN.LEFT_OUTER, on=(Difference.number == Incoming.number))
             .order_by(Difference.position)
             .limit(batch_size)
@@ -169,12 +190,12 @@ class Staging:
         )
         last = 0
         while rows := list(query.where(Difference.position > last)):
-            new = {row["position"]: {"type": self.type, **values_of(row)} for row in rows}
-            yield {
-                "removed": [row["contact_id"] for row in rows if row["action"] == "removed"],
-                "changed": {row["contact_id"]: new[row["position"]] for row in rows if row["action"] == "changed"},
-                "added": [new[row["position"]] for row in rows if row["action"] == "added"],
-            }
+            batch: dict[str, Any] = {"removed": [], "changed": [], "added": []}
+            for row in rows:
+                contact_id = row["contact_id"] or row["id"] or new_id()
+                new = row["contact"] and row_of({"id": contact_id, **json.loads(row["contact"])})
+                batch[row["action"]].append(new or contact_id)
+            yield batch
             last = rows[-1]["position"]
 
 

@@ -14,9 +14,9 @@ import peewee
 
 from contacts.database import merge_search_index, try_lock, write_transaction
 from contacts.files import Row
-from contacts.model import ATTRIBUTES, TYPES, Contact, LastSync, apply_differences
+from contacts.model import ATTRIBUTES, TYPES, Contact, LastSync, apply_differences, read_id
 from contacts.staging import MATCHED_BY, staging
-from contacts.text import clean
+from contacts.text import clean, is_blank
 
 # So many differences are one transaction, all or nothing.
 MAX_DIFFERENCES_IN_ONE_TRANSACTION = 5000
@@ -65,17 +65,16 @@ def check(type_: str, row: Row) -> tuple[dict[str, str] | None, dict[str, str]]:
 
 
 def clean_values(row: Row) -> tuple[dict[str, str], dict[str, str]]:
-    """Return a row's values as they are stored, without its id, and the reasons why some cannot be."""
+    """Return a row's values as they are stored, and the reasons why some cannot be."""
     contact: dict[str, str] = {}
     reasons: dict[str, str] = {}
     for name, value in row.values.items():
-        if name == "id":
-            continue
         try:
             if not isinstance(value, str):
                 raise ValueError("Must be text.")
-            if not value.isspace():
-                contact[name] = clean(value, ATTRIBUTES[name].max_length)
+            if is_blank(value):
+                continue
+            contact[name] = read_id(value) if name == "id" else clean(value, ATTRIBUTES[name].max_length)
         except ValueError as error:
             reasons[name] = str(error)
     return contact, reasons

@@ -1,58 +1,59 @@
 """The database file at the start: made when it does not exist, and brought to this schema version when it is older."""
 
 import fcntl
+import json
+import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from contacts import phone
 from contacts.database import APPLICATION_ID, PRAGMAS, RESTORE_ADVICE, SCHEMA, SCHEMA_VERSION, WRITE_TIMEOUT_S
 from contacts.maintenance import replacing
-from contacts.model import ROW_COLUMNS, SEARCH_COLUMNS
+from contacts.model import ADD, row_of
 from contacts.settings import SettingsError
-from contacts.text import plain_text, search_text
 
-# All columns but those of the search index.
-KEPT = ", ".join(column for column in ROW_COLUMNS if column not in SEARCH_COLUMNS)
+# Of the versions before it, none was released.
+OLDEST_VERSION = 3
 
-# Make the contacts' table again, as schema.sql of this version has it: all columns follow from the contacts' values.
+log = logging.getLogger(__name__)
+
+# Make the tables of contacts and of the directory anew, as schema.sql has them.
 ANEW = f"""\
-CREATE TEMP TABLE kept AS SELECT seq, salt, {KEPT} FROM contact;
+BEGIN IMMEDIATE;
+CREATE TEMP TABLE kept AS SELECT seq, json FROM contact;
+DROP TABLE IF EXISTS contact_vocabulary;
 DROP TABLE contact_search;
 DROP TABLE contact;
-UPDATE directory SET customs = 0, queues = 0, users = 0;
+CREATE TEMP TABLE revision AS SELECT revision FROM directory;
+DROP TABLE directory;
 {SCHEMA.read_text(encoding="utf-8")}
-INSERT INTO contact (seq, salt, {", ".join(ROW_COLUMNS)})
-SELECT seq, salt, {KEPT},
-    search_text(name_key, user_name_key, first_name_key, last_name_key), search_text(phone_key),
-    plain_text(name_key, user_name_key, first_name_key, last_name_key), plain_text(phone_key)
-FROM kept ORDER BY seq;
-DROP TABLE temp.kept;
+UPDATE directory SET revision = (SELECT revision FROM temp.revision), numbering_plan = '{{plan}}';
 """
-
-# By version: the SQL that leads to a later one, and sets it. The result must be, to the letter, that of schema.sql:
-# `flask check` compares.
-STEPS = {1: ANEW, 2: ANEW}
 
 
 def upgrade(path: Path, version: int) -> None:
-    """Copy the database beside itself, then bring it step by step to this version.
+    """Copy the database beside itself, then bring it to this version, in one transaction.
 
-    Each step is one transaction that sets its version: a crash leaves one version or the next.
+    What follows from the contacts' values is made anew. Users and Queues whose names are now the same text as an
+    earlier one's are left out: the next sync brings in what is right.
     """
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         back_up(connection, path.with_name(f"{path.name}.v{version}-backup"))
-        for function in (search_text, plain_text):
-            connection.create_function(function.__name__, -1, of_values(function))
-        while version < SCHEMA_VERSION:
-            connection.executescript(f"BEGIN IMMEDIATE;\n{STEPS[version]}\nCOMMIT;")
-            version = state(connection)[0]
+        make_anew(connection)
 
 
-def of_values(function: Callable[[list[str]], str | None]) -> Callable[..., str | None]:
-    """Return a function of text.py for SQL: NULL if there are no values."""
-    return lambda *keys: function(given) if (given := [key for key in keys if key is not None]) else None
+def make_anew(connection: sqlite3.Connection) -> None:
+    """Make the tables of contacts anew, as schema.sql and model.row_of() have them, in one transaction."""
+    connection.executescript(ANEW.replace("{plan}", ",".join(phone.site.plan)))
+    kept = connection.execute("SELECT json FROM kept ORDER BY seq")
+    connection.executemany(ADD.sql, (ADD.bind(row_of(json.loads(row[0]))) for row in kept))
+    lost = connection.execute("SELECT (SELECT count(*) FROM kept) - (SELECT count(*) FROM contact)").fetchone()[0]
+    connection.execute("COMMIT")
+    if lost:
+        log.warning("%d Users and Queues were left out, whose names are the same text as another's; sync again", lost)
 
 
 def back_up(connection: sqlite3.Connection, path: Path) -> None:
@@ -85,8 +86,16 @@ def state(connection: sqlite3.Connection) -> tuple[int, int, int]:
     return int(row[0]), int(row[1]), int(row[2])
 
 
+def numbering_plan(connection: sqlite3.Connection) -> str:
+    """Return the numbering plan by which the keys were made, as the directory has it."""
+    try:
+        return str(connection.execute("SELECT numbering_plan FROM directory").fetchone()[0])
+    except sqlite3.OperationalError:  # the file is damaged; `flask check` says how
+        return ",".join(phone.site.plan)
+
+
 def prepare(name: str) -> None:
-    """Make the database in this file unless it exists, and bring an older one to this schema version.
+    """Make the database in this file unless it exists; bring an older one to this version and numbering plan.
 
     For the server's start and for the commands that may make a database. Raise SettingsError, in one line, if the file
     cannot be used; a file of another program or of a newer version is not touched.
@@ -99,6 +108,9 @@ def prepare(name: str) -> None:
                 create(path)
             elif version < SCHEMA_VERSION:
                 upgrade(path, version)
+            with closing(sqlite3.connect(path, isolation_level=None, timeout=WRITE_TIMEOUT_S)) as connection:
+                if numbering_plan(connection) != ",".join(phone.site.plan):
+                    make_anew(connection)
     except (OSError, sqlite3.Error) as error:
         raise SettingsError(f"CONTACTS_DATABASE={name!r}: {reason(path, error)}") from None
 
@@ -143,7 +155,7 @@ def inspect(path: Path) -> int:
             f"{str(path)!r} is the database of another program; it is left as it is. "
             "Name another file in CONTACTS_DATABASE."
         )
-    if not 0 < version <= SCHEMA_VERSION:
+    if not OLDEST_VERSION <= version <= SCHEMA_VERSION:
         raise SettingsError(
             f"{str(path)!r} has schema version {version}, and this service has {SCHEMA_VERSION}; it is left as it is. "
             "Start the version of the service that wrote it, or a later one."

@@ -89,7 +89,7 @@ class Contact(MethodView):
         if answers.is_current(tag):
             return answers.not_modified(tag)
         if fields := asked.get("selection"):
-            contact = select(contact, fields)
+            contact = query.select(contact, fields)
         return answers.read_answer(answers.ONE_CONTACT % contact, tag)
 
     @blp.doc(operationId="updateContact")
@@ -131,13 +131,6 @@ def find_writable(contact_id: str) -> tuple[bytes, dict[str, str]]:
     return found, contact
 
 
-def select(contact: bytes, fields: tuple[str, ...]) -> bytes:
-    """Return a contact's JSON with these attributes only, written as the database writes it."""
-    members = json.loads(contact)
-    selected = {name: members[name] for name in fields if name in members}
-    return json.dumps(selected, ensure_ascii=False, separators=(",", ":")).encode()
-
-
 def change(contact_id: Any, changes: dict[str, Any]) -> Response:
     """Change a Custom contact and answer with it."""
     if not isinstance(contact_id, str):
@@ -150,7 +143,7 @@ def change(contact_id: Any, changes: dict[str, Any]) -> Response:
         if changed == contact:
             return answers.write_answer(found)
         # None if somebody else has changed it since it was read: read it again.
-        if made := model.change(contact["id"], found, contact, changed):
+        if made := model.change(contact, changed, found):
             logs.audit("changed", contact["id"], contact, changed)
             return answers.write_answer(made)
 

@@ -1,54 +1,36 @@
 """A plain reading of the contract: which contacts match a query, in which order, on which page."""
 
+import re
 from functools import cache
-from unicodedata import category, combining, normalize
+from unicodedata import digit
+
+from contacts.phone import number_key, number_prefixes, number_spellings, number_words, split_numbers, typed_number
+from contacts.text import order_key, order_start, same_key, spellings, word_forms, word_starts, words
 
 ATTRIBUTES = ("id", "name", "type", "phoneNumber", "userName", "firstName", "lastName", "employeeId")
 NAMES = ("name", "userName", "firstName", "lastName")
+REAL_NAMES = ("name", "firstName", "lastName")
 TYPES = ("Custom", "Queue", "User")
+MATCHES = ("start", "inside", "similar")
 
-
-@cache
-def fold(text):
-    """Return text without regard to case (and in one normal form)."""
-    return normalize("NFC", normalize("NFD", text).casefold())
-
-
-@cache
-def plain(text):
-    """Return text without regard to case and accents."""
-    return normalize("NFC", "".join(c for c in normalize("NFD", fold(text)) if not combining(c)))
-
-
-def is_punctuation(character):
-    """Tell whether a character is neither letter nor digit, nor a mark that belongs to one."""
-    return category(character)[0] not in "LNM"
-
-
-def is_letter_or_digit(character):
-    return category(character)[0] in "LN"
-
-
-@cache
-def key(text):
-    """Return the letters and digits of text."""
-    return "".join(filter(is_letter_or_digit, fold(text)))
+NUMBER = re.compile(r"(?<![^\s,;:/.-])[+(]*\d+(?:[\s()./-]+\d+)*(?:[./-]\w+)*(?![^\s,;:)/.-])")
 
 
 def comparable(attribute, value):
-    return key(value) if attribute == "phoneNumber" else fold(value)
+    """Return the key by which a filter compares a value; "" is equal to nothing."""
+    if attribute == "id":
+        return re.sub("[-{}]", "", value.strip().lower())
+    return number_key(value) if attribute == "phoneNumber" else same_key(value)
 
 
 def passes(contact, attribute, given):
     """Tell whether a contact has one of the values that a filter names, whole or between commas."""
-    if attribute not in contact:
-        return False
-    wanted = [*given, *(part for value in given if "," in value for part in value.split(",") if part.strip())]
+    split = split_numbers if attribute == "phoneNumber" else lambda value: value.split(",")
+    wanted = [*given, *(part for value in given for part in split(value))]
+    here = comparable(attribute, contact.get(attribute, ""))
     if attribute == "phoneNumber" and "*" in (value.strip() for value in wanted):
-        return True
-    # A value without letters and digits is no number.
-    wanted_keys = {comparable(attribute, value.strip()) for value in wanted} - {""}
-    return comparable(attribute, contact[attribute]) in wanted_keys
+        return here != ""
+    return here != "" and here in {comparable(attribute, value) for value in wanted}
 
 
 def like(value, pattern):
@@ -68,61 +50,140 @@ def like(value, pattern):
     return value.endswith(last) and position + len(last) <= len(value)
 
 
+def letters_and_digits(text):
+    """Return the letters, digits and stars of text."""
+    return "".join(str(digit(c)) if c.isdigit() else c for c in text if c.isalnum() or c == "*")
+
+
 def fits(contact, argument):
     """Tell whether an argument of filterParameters matches a name, or its letters and digits the number's."""
-    pattern = fold(argument)
-    if any(like(fold(contact[name]), pattern) for name in NAMES if name in contact):
+    pattern = same_key(argument)
+    if any(like(same_key(contact[name]), pattern) for name in NAMES if name in contact):
         return True
-    number = "".join(c for c in pattern if is_letter_or_digit(c) or c == "*")
-    return bool(number.strip("*")) and "phoneNumber" in contact and like(key(contact["phoneNumber"]), number)
+    number = letters_and_digits(pattern)
+    stored = contact.get("phoneNumber", "")
+    dialled = number_spellings(number_key(stored))
+    return number.strip("*") != "" and any(like(each, number) for each in dialled)
 
 
-def starts(value, position):
-    """Tell whether a word starts at a position of a value."""
-    before, here = value[position - 1 : position], value[position]
-    return not before or before.isspace() or (is_letter_or_digit(here) and is_punctuation(before))
+@cache
+def terms(q):
+    """Return the terms of q: for each the starts of number_words that it looks for, and its words."""
+    if typed_number(q):
+        return [(typed_number(q), words(q))]
+    q = same_key(q)
+    runs = NUMBER.findall(q)
+    numbers = [(typed_number(run) or number_prefixes(letters_and_digits(run)), words(run)) for run in runs]
+    return numbers + [(number_prefixes(word), [word]) for part in NUMBER.split(q) for word in words(part)]
 
 
-def occurs(word, value):
-    """Tell whether a value holds a word: anywhere, or where a word starts when it is short."""
-    if len(word) > 2 or not word:
-        return word in value
-    return any(value.startswith(word, i) and starts(value, i) for i in range(len(value)))
+@cache
+def start_forms(text):
+    """Return the forms of the words of text, from each place where they can be found."""
+    return {form for word in words(text) for start in word_starts(word) for form in word_forms(start)}
 
 
-def holds(contact, word):
-    """Tell whether a word of q matches a contact."""
-    name, number = plain(word), plain(key(word))
-    if any(occurs(name, plain(contact[attribute])) for attribute in NAMES if attribute in contact):
-        return True
-    if not number or "phoneNumber" not in contact:
-        return False
-    whole = plain(key(contact["phoneNumber"]))
-    return number in whole if len(number) > 2 else whole.startswith(number)
+@cache
+def distance(a, b):
+    """Return how many slips make b of a: a letter too many, missing or wrong, or two neighbours swapped."""
+    rows = [list(range(len(b) + 1))]
+    for i in range(1, len(a) + 1):
+        rows.append([i])
+        for j in range(1, len(b) + 1):
+            least = min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + (a[i - 1] != b[j - 1]))
+            if i > 1 and j > 1 and a[i - 2 : i] == b[j - 1] + b[j - 2]:
+                least = min(least, rows[i - 2][j - 2] + 1)
+            rows[i].append(least)
+    return rows[-1][-1]
 
 
-def ordered(contacts, attribute, descending):
-    """Return contacts in order: the id between equals, those without the attribute last."""
-    by_id = sorted(contacts, key=lambda each: each["id"], reverse=descending)
-    having = [each for each in by_id if attribute in each]
-    lacking = [each for each in by_id if attribute not in each]
-    return sorted(having, key=lambda each: comparable(attribute, each[attribute]), reverse=descending) + lacking
+def word_slips(contact, word, match):
+    """Return how many slips a typed word is away from the contact's words, None when it does not match."""
+    forms = word_forms(word)
+    starts = [start for name in NAMES for start in start_forms(contact.get(name, ""))]
+    if any(start.startswith(form) for start in starts for form in forms):
+        return 0
+    wholes = [whole for name in REAL_NAMES for whole in start_forms(contact.get(name, ""))]
+    if match == "inside" and len(word) >= 3 and any(form in whole for whole in wholes for form in forms):
+        return 0
+    if match == "similar" and len(word) >= 3 and word.isalpha():
+        allowed = {form: 2 if len(form) >= 8 else 1 for form in forms}
+        near = [(form, whole) for form in forms for whole in wholes if abs(len(form) - len(whole)) <= allowed[form]]
+        return min((d for form, whole in near if (d := distance(form, whole)) <= allowed[form]), default=None)
+    return None
+
+
+def slips(contact, q, match):
+    """Return how many slips q is away from the contact, None when a term of it does not match."""
+    total = 0
+    for numbers, typed in terms(q):
+        if not any(word.startswith(tuple(numbers)) for word in number_words(contact.get("phoneNumber", ""))):
+            found = [word_slips(contact, word, match) for word in typed]
+            if None in found:
+                return None
+            total += sum(found)
+    return total
+
+
+def in_order(typed, name):
+    """Tell whether typed words, all in one spelling, are whole words of a name, each behind the one before."""
+    rest = iter(words(name))
+    return all(any(word in word_forms(whole) for whole in rest) for word in typed)
+
+
+def rank(contact, q):
+    """Return how well a contact matches q whose words all match at a start: 0 is best."""
+    if any(order_key(q) == order_key(contact[name]) for name in NAMES if name in contact):
+        return 0
+    if typed_number(q) and number_key(q) == number_key(contact.get("phoneNumber", "")) != "":
+        return 0
+    if any(in_order(typed, contact["name"]) for typed in zip(*map(spellings, words(q)), strict=True)):
+        return 1
+    return 2 if order_key(contact["name"]).startswith(order_start(q)) else 3
+
+
+def ordered(contacts, attributes, descending):
+    """Return contacts in order: equals by name and as they were made, those without the attribute last."""
+    page = contacts[::-1] if descending else contacts[:]
+    if attributes != ["userName"]:
+        page.sort(key=lambda each: order_key(each["name"]), reverse=descending)
+    for attribute in reversed(attributes):
+        key = str if attribute in ("id", "type") else order_key
+        page.sort(key=lambda each: key(each.get(attribute, "")), reverse=descending)
+        page.sort(key=lambda each: attribute not in each)
+    return page
+
+
+def matching(contacts, q):
+    """Return how contacts match q, and with those that do how far they are from it: at starts if any does so."""
+    for match in MATCHES:
+        found = [(contact, slips(contact, q, match)) for contact in contacts]
+        found = [(contact, far) for contact, far in found if far is not None]
+        if found:
+            return match, [(contact, rank(contact, q) if match == "start" else far) for contact, far in found]
+    return "start", []
 
 
 def answer(contacts, query):
-    """Return what the contract promises to answer."""
+    """Return what the contract promises to answer; the contacts are given in the order in which they were made."""
     filters = [(name, query[name]) for name in ATTRIBUTES if name in query]
-    arguments = [part.strip() for value in query.get("filterParameters", []) for part in value.split(",")]
-    words = query.get("q", "").split()
+    arguments = [part for value in query.get("filterParameters", []) for part in value.split(",") if same_key(part)]
     found = [
         contact
         for contact in contacts
         if all(passes(contact, name, values) for name, values in filters)
-        and all(fits(contact, argument) for argument in arguments if argument)
-        and all(holds(contact, word) for word in words)
+        and all(fits(contact, argument) for argument in arguments)
     ]
-    page = ordered(found, query.get("sortBy", "name"), query.get("order", "").lower() == "descending")
+    matched, far = {}, {}
+    if "q" in query:
+        match, nearest = matching(found, query["q"])
+        matched, far = {"match": match}, {contact["id"]: how for contact, how in nearest}
+        found = [contact for contact, _ in nearest]
+    attributes = query["sortBy"].split(",") if "sortBy" in query else []
+    page = ordered(found, attributes, query.get("order", "").lower() == "descending")
+    if "q" in query and not attributes:
+        page.sort(key=lambda each: far[each["id"]])
     page = page[query.get("offset", 0) :][: query.get("limit", len(found))]
-    fields = query.get("fields", ",".join(ATTRIBUTES)).split(",")
+    fields = query.get("fields", "*").replace("*", ",".join(ATTRIBUTES)).split(",")
     page = [{name: each[name] for name in each if name in fields} for each in page]
-    return {"statusCode": 0, "totalCount": len(found), "contacts": page}
+    return {"statusCode": 0, "totalCount": len(found), **matched, "contacts": page}

@@ -8,25 +8,19 @@ import sys
 
 from conftest import ROOT
 
-# What the recipe says: a row of ATTRIBUTES, and the attribute's columns, JSON member and checks in schema.sql.
+# What the recipe says: a row of ATTRIBUTES, and the column of its key in schema.sql.
 CHANGES = {
     "contacts/model.py": [
         (
             "]\nATTRIBUTES = {",
             "    Attribute(\n"
-            '        *("department", "department", "department_key", fold, 255, USER), "A department.", "Sales"\n'
+            '        *("department", "department_key", "department_key", order_key, 255, USER),\n'
+            '        *("A department.", "Sales"),\n'
             "    ),\n"
             "]\nATTRIBUTES = {",
         )
     ],
-    "schema.sql": [
-        ("    employee_id TEXT CHECK", "    department TEXT,\n    department_key TEXT,\n    employee_id TEXT CHECK"),
-        (
-            "        || iif(employee_id IS NULL, '', ',\"employeeId\":' || json_quote(employee_id))\n",
-            "        || iif(employee_id IS NULL, '', ',\"employeeId\":' || json_quote(employee_id))\n"
-            "        || iif(department IS NULL, '', ',\"department\":' || json_quote(department))\n",
-        ),
-    ],
+    "schema.sql": [("    employee_id_key TEXT,\n", "    employee_id_key TEXT,\n    department_key TEXT,\n")],
 }
 
 FILE = "userName,name,department\njoej,Joe Johnson,Sales\njane,Jane Doe,\nzoe,Zoe Zed,Accounts\n"

@@ -71,7 +71,7 @@ def test_not_ready_on_a_damaged_file(bytes_, client, path):
 
 def test_not_ready_on_another_version(client, sql):
     sql("PRAGMA user_version = 9")
-    assert refused(client) == "The database has schema version 9, and this service has 3."
+    assert refused(client) == "The database has schema version 9, and this service has 4."
 
 
 def test_ready_while_others_write(client, path):

@@ -107,12 +107,15 @@ def test_other_request_ids_are_made(given, agent, lines):
     assert [fields(line)["id"] for line in lines()] == [first, second]
 
 
+SECRET = "5ec4e7" * 5 + "00"
+
+
 def test_error_is_logged_with_its_request(made, lines, sql):
     client = Client(made(), ADMIN)
     client.create("Secret Name", "555-0100")
     lines()
     db.execute_sql("DROP TABLE contact")
-    answer = client.get("/contacts/secret?fields=name", headers={"X-Request-ID": "one"})
+    answer = client.get(f"/contacts/{SECRET}?fields=name", headers={"X-Request-ID": "one"})
     assert answer.status_code == 500
     error, *traceback, request = lines()
     assert re.fullmatch(rf"{MOMENT} ERROR request failed method=GET route=/contacts/<id> id=one", error)
@@ -121,12 +124,13 @@ def test_error_is_logged_with_its_request(made, lines, sql):
     assert all(line.startswith("  ") for line in traceback)
     assert fields(request)["id"] == "one"
     assert "secret" not in f"{error}{request}".lower()
+    assert SECRET not in f"{error}{request}"
 
 
 def test_error_in_json_is_one_line(made, lines):
     client = Client(made(LOG_FORMAT="json"), ADMIN)
     db.execute_sql("DROP TABLE contact")
-    assert client.get("/contacts/x", headers={"X-Request-ID": "one"}).status_code == 500
+    assert client.get(f"/contacts/{32 * 'a'}", headers={"X-Request-ID": "one"}).status_code == 500
     error, request = map(json.loads, lines())
     assert (error["level"], error["message"], error["id"]) == ("ERROR", "request failed", "one")
     assert error["exception"].startswith("Traceback")

@@ -49,7 +49,8 @@ def check(sql):
     assert sql("PRAGMA integrity_check") == [("ok",)]
     sql("INSERT INTO contact_search (contact_search, rank) VALUES ('integrity-check', 1)")
     assert sql("SELECT users FROM directory") == sql("SELECT count(*) FROM contact WHERE type = 'User'")
-    for user_name, name, phone in sql("SELECT user_name, name, phone_number FROM contact WHERE type = 'User'"):
+    values = ", ".join(f"json_extract(json, '$.{name}')" for name in ("userName", "name", "phoneNumber"))
+    for user_name, name, phone in sql(f"SELECT {values} FROM contact WHERE type = 'User'"):
         number = int(user_name[1:])
         assert (name, phone) == (f"First{number % 977} Last{number % 1009}", f"{number:05}")
 

@@ -1,4 +1,4 @@
--- The contact directory, version 2. This file is the truth about the tables: it is applied when the
+-- The contact directory, version 3. This file is the truth about the tables: it is applied when the
 -- database file is new, and may be applied again without harm. contacts/model.py mirrors it, and
 -- contacts/upgrades.py leads older versions here.
 --
@@ -34,7 +34,8 @@ CREATE TABLE IF NOT EXISTS contact (
     employee_id_key TEXT,
 
     -- What the search index holds: all names, and the number's letters and digits, between marks that tell where
-    -- values and words start and end, and once more with a mark between any two characters: contacts/text.py.
+    -- values and words start and end, each followed by how it starts, and once more with a mark between any two
+    -- characters: contacts/text.py.
     search_names TEXT NOT NULL,
     search_number TEXT,
     -- Without accents; only of values that have some.
@@ -63,19 +64,25 @@ CREATE TABLE IF NOT EXISTS contact (
     CHECK ((employee_id IS NULL) = (employee_id_key IS NULL))
 ) STRICT;
 
--- A filter by one attribute, in the order of the name.
+-- A filter by one attribute, in the order of the name. Those of Users alone say nothing of the others, so that a
+-- Custom contact that is written needs no place in them.
 CREATE INDEX IF NOT EXISTS contact_by_name ON contact (name_key);
 CREATE INDEX IF NOT EXISTS contact_by_type ON contact (type, name_key);
 CREATE INDEX IF NOT EXISTS contact_by_phone ON contact (phone_key, name_key);
-CREATE INDEX IF NOT EXISTS contact_by_first_name ON contact (first_name_key, name_key);
-CREATE INDEX IF NOT EXISTS contact_by_last_name ON contact (last_name_key, name_key);
-CREATE INDEX IF NOT EXISTS contact_by_employee_id ON contact (employee_id_key, name_key);
+CREATE INDEX IF NOT EXISTS contact_by_first_name ON contact (first_name_key, name_key)
+    WHERE first_name_key IS NOT NULL;
+CREATE INDEX IF NOT EXISTS contact_by_last_name ON contact (last_name_key, name_key)
+    WHERE last_name_key IS NOT NULL;
+CREATE INDEX IF NOT EXISTS contact_by_employee_id ON contact (employee_id_key, name_key)
+    WHERE employee_id_key IS NOT NULL;
 -- The pair that few contacts share while many share either.
-CREATE INDEX IF NOT EXISTS contact_by_full_name ON contact (last_name_key, first_name_key, name_key);
--- A sort by an attribute that many contacts share.
+CREATE INDEX IF NOT EXISTS contact_by_full_name ON contact (last_name_key, first_name_key, name_key)
+    WHERE last_name_key IS NOT NULL;
+-- A sort by an attribute that contacts may share. Those without it have their place here at the end.
 CREATE INDEX IF NOT EXISTS contact_in_type_order ON contact (type);
 CREATE INDEX IF NOT EXISTS contact_in_first_name_order ON contact (first_name_key);
 CREATE INDEX IF NOT EXISTS contact_in_last_name_order ON contact (last_name_key);
+CREATE INDEX IF NOT EXISTS contact_in_employee_id_order ON contact (employee_id_key);
 -- What a search needs of the contacts that it has found to count and sort them: much less to read than the rows.
 CREATE INDEX IF NOT EXISTS contact_in_search ON contact (seq, type, name_key);
 -- What the directory sync matches by.
@@ -158,4 +165,4 @@ CREATE TABLE IF NOT EXISTS sync (
 
 -- 'Cont' in ASCII: how this service knows its own files.
 PRAGMA application_id = 1131376244;
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;

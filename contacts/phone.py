@@ -1,0 +1,143 @@
+"""Phone numbers as text: the key by which they are compared, and the words by which they are found."""
+
+import re
+from types import SimpleNamespace
+from typing import NamedTuple
+from unicodedata import digit
+
+from flask import Flask
+
+from contacts.text import same_key
+
+
+class NumberingPlan(NamedTuple):
+    """How numbers are dialled at the site: digits only. Without a country code, national numbers stay as they are."""
+
+    country_code: str = ""
+    trunk_prefix: str = "0"
+    international_prefix: str = "00"
+
+
+# The plan of the site, as the settings have it.
+site = SimpleNamespace(plan=NumberingPlan())
+
+
+# What stands behind a prefix: at least five digits or letters, no 0 first. 0, 00, 000, 15002 and 0815 have no prefix.
+_behind_prefix = re.compile(r"[1-9][^\W_]{4}")
+
+# A pause (, or ;) before a digit or a parameter of RFC 3966; ext; x, if no letters follow. Behind a number only.
+_SUFFIX = re.compile(
+    r"(?:(?<=[^\W_])(?:[^\w,;]|_)*+[,;][\W_]*+(?:(?:ext(?:ension|n)?[\W_]*+)?(?=\d)|[a-z-]+=)"
+    r"|(?<=\d)[\W_]*+(?:ext(?:ension|n)?[\W_]*+(?=\d)|x[\W_]*+(?=\d)[\W\d_]*+\Z)).*",
+    re.DOTALL,
+)
+# The 0 that is not dialled behind a country code. What is being typed may end in it.
+_BRACKETED_ZERO = re.compile(r"\(\s*0\s*(?:\)|\Z)")
+_NOT_DIALLED = re.compile(r"[^\w+]|_")
+_NUMBER_ALONE = re.compile(r"(?=.*\d)[\d+\s()./-]+")
+
+# Marks before the words of numbers: no words of text have them.
+NUMBER_START, NUMBER_PART = "+", "#"
+
+# Numbers are compared by this many characters of them.
+NUMBER_WORD_CHARACTERS = 32
+
+
+def number_key(text: str, plan: NumberingPlan | None = None) -> str:
+    """Return the key of the same number, "" if text has no letters and digits.
+
+    An international number begins with +, as does a national one when the plan has a country code. Suffixes are cut:
+    the key of 030;;12,5 is 030, as the pauses are no part of the number.
+    """
+    plan = plan or site.plan
+    number = _dialled(_number_text(text), plan)
+    if number.startswith("+"):
+        return number if number != "+" else ""
+    if behind := _behind(plan.international_prefix, number):
+        return f"+{behind}"
+    if plan.country_code and (behind := _behind(plan.trunk_prefix, number)):
+        return f"+{plan.country_code}{behind}"
+    return number
+
+
+def split_numbers(text: str) -> list[str]:
+    """Return the numbers of a list with commas. Two commas or more begin a suffix."""
+    return [number.strip() for number in re.split("(?<!,),(?!,)", text) if number.strip(", ")]
+
+
+def number_words(text: str, plan: NumberingPlan | None = None) -> list[str]:
+    """Return the words under which a number is found: it from its start, and from each place with three digits left.
+
+    An international number has them as it is dialled in the country of the plan, too, and its start as from abroad.
+    """
+    plan = plan or site.plan
+    key = number_key(text, plan)
+    spellings = number_spellings(key, plan)
+    abroad = [plan.international_prefix + key[1:]] if key.startswith("+") else []
+    starts = [NUMBER_START + number[:NUMBER_WORD_CHARACTERS] for number in (*abroad, *spellings)]
+    parts = [
+        NUMBER_PART + number[place : place + NUMBER_WORD_CHARACTERS]
+        for number in spellings
+        for place in range(len(number) - 2)
+    ]
+    return list(dict.fromkeys(starts + parts))
+
+
+def number_spellings(key: str, plan: NumberingPlan | None = None) -> list[str]:
+    """Return the letters and digits of a number_key, and those that reach the number within the country of the plan."""
+    plan = plan or site.plan
+    digits = key.removeprefix("+")
+    within = digits.removeprefix(plan.country_code) if plan.country_code and digits != key else digits
+    return list(filter(None, [digits, plan.trunk_prefix + within if within != digits else ""]))
+
+
+def typed_number(text: str, plan: NumberingPlan | None = None) -> list[str]:
+    """Return the starts of number_words that typed text looks for; none if it is not a number alone."""
+    plan = plan or site.plan
+    number = _number_text(text)
+    return number_prefixes(_dialled(number, plan), plan) if _NUMBER_ALONE.fullmatch(number) else []
+
+
+def number_prefixes(number: str, plan: NumberingPlan | None = None) -> list[str]:
+    """Return the starts of number_words that letters and digits look for.
+
+    Below three, behind a + and behind the international prefix it is the start of a number.
+    """
+    plan = plan or site.plan
+    typed = number.removeprefix("+")
+    abroad = plan.international_prefix and typed.startswith(plan.international_prefix)
+    marks = [NUMBER_START] if typed != number or len(typed) < 3 else [NUMBER_PART, *[NUMBER_START] * bool(abroad)]
+    return [mark + typed[:NUMBER_WORD_CHARACTERS] for mark in marks]
+
+
+def wildcard_number(pattern: str) -> str:
+    """Return the letters, digits and * of a pattern (as same_key has it); "" if it has stars alone."""
+    kept = "".join(str(digit(c)) if c.isdigit() else c for c in pattern if c == "*" or c.isalnum())
+    return re.sub(r"\*+", "*", kept) if kept.strip("*") else ""
+
+
+def _number_text(text: str) -> str:
+    """Return text folded, digits of every script as 0 to 9, without tel: and suffix."""
+    text = text.lower() if text.isascii() else "".join(str(digit(c)) if c.isdigit() else c for c in same_key(text))
+    return _SUFFIX.sub("", text.lstrip().removeprefix("tel:"), count=1)
+
+
+def _dialled(text: str, plan: NumberingPlan) -> str:
+    """Return the letters and digits of folded text, behind a + if it begins with one."""
+    country, *rest = _BRACKETED_ZERO.split(text, maxsplit=1)
+    dialled = _NOT_DIALLED.sub("", country)
+    if rest:
+        international = dialled.startswith(("+", plan.international_prefix or "+"))
+        dialled += ("" if international else "0") + _NOT_DIALLED.sub("", rest[0])
+    return dialled[:1] + dialled[1:].replace("+", "")
+
+
+def _behind(prefix: str, number: str) -> str:
+    behind = number[len(prefix) :]
+    return behind if prefix and number.startswith(prefix) and _behind_prefix.match(behind) else ""
+
+
+def init_app(app: Flask) -> None:
+    """Take the numbering plan from the settings."""
+    names = ("COUNTRY_CODE", "TRUNK_PREFIX", "INTERNATIONAL_PREFIX")
+    site.plan = NumberingPlan(*(app.config[name] for name in names))

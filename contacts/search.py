@@ -1,0 +1,239 @@
+r"""How contacts are found by words and patterns: what is stored of a contact for it, and what a question looks for.
+
+Two columns of schema.sql serve it. `words` is indexed: the words of the name, each with all its forms, in their order,
+then other words, those of the userName and of the number with a mark in front. `texts` is tested by patterns: values as
+same_key has them, then the number in the ways to dial it.
+
+    words: " søren  soren  soeren | wolf \n!swolf +0045123 +45123 #45123 #5123 #123"
+    texts: "<VALUE>søren wolf<VALUE>swolf<VALUE><NUMBER>45123<ABROAD>"
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
+from contacts.database import db
+from contacts.phone import (
+    NUMBER_START,
+    NUMBER_WORD_CHARACTERS,
+    number_key,
+    number_prefixes,
+    number_spellings,
+    number_words,
+    typed_number,
+    wildcard_number,
+)
+from contacts.text import order_key, order_start, same_key, spellings, word_forms, word_starts, words
+
+# The marks of texts: in front of and behind values; in front of the ways to dial a number; behind the one that its key
+# has, international or not, and behind others.
+VALUE, NUMBER, ABROAD, HERE, DIALLED = "\x01", "\x02", "\x03", "\x04", "\x05"
+
+# Finds no contact.
+NOTHING = '""'
+
+# The mark of a userName's words: nobody shares them, so that inside and similar would look through them in vain.
+LOGIN = "!"
+# All words with marks stand before this one.
+FIRST_UNMARKED = "0"
+
+# Words of fewer characters are found by their starts alone.
+MIN_INSIDE = 3
+# Words of so many letters may have two slips, shorter ones have one.
+TWO_SLIPS = 8
+# So many of the words that hold another, or are similar to it, are looked for; the shortest, or the nearest.
+MAX_ALTERNATIVES = 1000
+
+
+def search_columns(values: Sequence[tuple[str, str]], number: str) -> dict[str, str]:
+    """Return the columns texts and words for values, each with its mark, the name first, and for a number or ""."""
+    named = [word_forms(word) for word in words(values[0][1])]
+    forms = [
+        (mark, word_forms(start)) for mark, value in values for word in words(value) for start in word_starts(word)
+    ]
+    found = dict.fromkeys(mark + form for mark, each in forms for form in each)
+    others = [word for word in (*found, *number_words(number)) if not any(word in each for each in named)]
+    texts = [VALUE + same_key(value) for _, value in values]
+    key = number_key(number)
+    ends = (ABROAD if key.startswith("+") else HERE, DIALLED)
+    dialled = [f"{NUMBER}{digits}{end}" for digits, end in zip(number_spellings(key), ends, strict=False)]
+    return {
+        "words": "|".join("".join(f" {form} " for form in each) for each in named) + "\n" + " ".join(others),
+        "texts": "".join((*texts, VALUE, *dialled)),
+    }
+
+
+class Term(NamedTuple):
+    """A part of q: words of names that all must be found, or else one of the starts of a number's words."""
+
+    words: list[str]
+    numbers: list[str]
+
+
+# Groups of digits that stand alone, and letters that they are joined with: 01 23 45, 1-800-flo.
+_dialled = re.compile(r"(?<![^\s,;:/.-])[+(]*\d+(?:[\s()./-]+\d+)*(?:[./-]\w+)*(?![^\s,;:)/.-])")
+
+
+def terms(text: str) -> list[Term]:
+    """Return the terms of q: digits in whatever groups are one number."""
+    if number := typed_number(text):
+        return [Term(words(text), number)]
+    text, place, found = same_key(text), 0, []
+    for run in _dialled.finditer(text):
+        found += [Term([word], number_prefixes(word)) for word in words(text[place : run.start()])]
+        found.append(Term(words(run[0]), typed_number(run[0]) or number_prefixes(wildcard_number(run[0]))))
+        place = run.end()
+    return found + [Term([word], number_prefixes(word)) for word in words(text[place:])]
+
+
+def quoted(word: str, prefix: bool = True) -> str:
+    """Return a word, or the words that begin with it, in the language of the index; words hold no quotes."""
+    return f'"{word}"*' if prefix else f'"{word}"'
+
+
+def word_match(word: str, alternatives: Iterable[str] = ()) -> str:
+    """Return what looks for the words that begin with a word in any of its forms, or that are one of the others."""
+    starts = [quoted(mark + form) for form in word_forms(word) for mark in ("", LOGIN)]
+    return f"({' OR '.join([*starts, *(quoted(each, False) for each in alternatives)])})"
+
+
+def terms_match(asked: list[Term], alternatives: Mapping[str, Iterable[str]]) -> str:
+    """Return what looks for the contacts that all terms find; `alternatives` by word."""
+    found = []
+    for term in asked:
+        names = " AND ".join(word_match(word, alternatives.get(word, ())) for word in term.words)
+        numbers = " OR ".join(map(quoted, term.numbers))
+        found.append(f"(({names}) OR {numbers})" if names else f"({numbers})")
+    return " AND ".join(found)
+
+
+def escaped(text: str) -> str:
+    """Return text for GLOB, in which * alone means something."""
+    return re.sub(r"[\[?]", r"[\g<0>]", text)
+
+
+def rank_values(text: str) -> dict[str, Any]:
+    """Return the values of query.RANK, by which the hits of q are ranked."""
+    typed = words(text)
+    number = number_key(text) if typed_number(text) else ""
+    in_order = zip(*map(spellings, typed), strict=True)
+    orders = [*dict.fromkeys(f"*{'*|*'.join(f' {word} ' for word in way)}*\n*" for way in in_order), "", "", "", ""]
+    start = order_start(text)
+    return {
+        "whole_key": order_key(text),
+        "whole_number": number or None,
+        "whole": f"*{VALUE}{escaped(same_key(text)).replace('*', '[*]')}{VALUE}*",
+        "whole_dialled": f"*{NUMBER}{number.strip('+')}{ABROAD if '+' in number else HERE}*" if number else "",
+        "whole_words": " AND ".join(
+            f"({' OR '.join(quoted(form, False) for form in word_forms(word))})" for word in typed
+        ),
+        **{f"in_order_{i}": orders[i] for i in range(4)},
+        "start": start,
+        "end": f"{start}\U0010ffff",
+    }
+
+
+def inside(word: str) -> list[str]:
+    """Return the words of names that hold a word."""
+    found: dict[str, None] = {}
+    for form in word_forms(word) if len(word) >= MIN_INSIDE else ():
+        sql = (
+            "SELECT term FROM contact_vocabulary WHERE term >= ? AND instr(term, ?) ORDER BY length(term), term LIMIT ?"
+        )
+        found |= dict.fromkeys(row[0] for row in db.execute_sql(sql, (FIRST_UNMARKED, form, MAX_ALTERNATIVES)))
+    return list(found)
+
+
+def similar(word: str) -> dict[str, int]:
+    """Return the words of names that are a slip or two away, each with their number (optimal string alignment)."""
+    found: dict[str, int] = {}
+    if len(word) < MIN_INSIDE or not word.isalpha():
+        return found
+    slips = {form: 2 if len(form) >= TWO_SLIPS else 1 for form in word_forms(word)}
+    sql = "SELECT term FROM contact_vocabulary WHERE term >= ? AND length(term) BETWEEN ? AND ?"
+    shortest = min(len(form) - most for form, most in slips.items())
+    longest = max(len(form) + most for form, most in slips.items())
+    others = [row[0] for row in db.execute_sql(sql, (FIRST_UNMARKED, shortest, longest))]
+    for form, most in slips.items():
+        near = process.extract(form, others, scorer=OSA.distance, score_cutoff=most, limit=MAX_ALTERNATIVES)
+        for other, distance, _ in near:
+            found[other] = min(distance, found.get(other, distance))
+    return found
+
+
+def ways(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the ways to find what was typed, the best first, each with its name and the values to bind."""
+    asked = terms(text)
+    if not asked:  # marks alone
+        yield "start", {"match": NOTHING, **rank_values(text)}
+        return
+    yield "start", {"match": terms_match(asked, {}), **rank_values(text)}
+    typed = dict.fromkeys(word for term in asked for word in term.words)
+    yield "inside", {"match": terms_match(asked, {word: inside(word) for word in typed})}
+    near = {word: similar(word) for word in typed}
+    # A contact is as many slips away as it is not among the contacts of a level, of each word.
+    levels = [
+        word_match(word, [each for each, slips in found.items() if slips <= level])
+        for word, found in near.items()
+        for level in range(max(found.values(), default=0))
+    ]
+    yield "similar", {"match": terms_match(asked, near), "levels": json.dumps(levels)}
+
+
+class Patterns(NamedTuple):
+    """How the arguments of filterParameters are tested, all of them."""
+
+    match: str  # what finds all contacts that match and maybe others; "" if the index does not help
+    glob: str  # of the first argument, in texts
+    number_glob: str
+    regexp: str | None  # of all, in texts; None if the globs tell
+
+
+def patterns(arguments: Iterable[str]) -> Patterns | None:
+    """Return the test for the arguments, None if every contact matches."""
+    # Every contact has a name that * matches.
+    texts = [re.sub(r"\*+", "*", same_key(each)) for each in arguments if each.strip("*")]
+    texts = [each for each in texts if each != "*"]
+    if not texts:
+        return None
+    numbers = [wildcard_number(each) for each in texts]
+    matches = filter(None, map(start_match, texts, numbers))
+    simple = len(texts) == 1 and all(len(each.strip("*").split("*")) == 1 for each in (texts[0], numbers[0]))
+    both = zip(texts, numbers, strict=True)
+    return Patterns(
+        " AND ".join(matches),
+        f"*{VALUE}{escaped(texts[0])}{VALUE}*",
+        f"*{NUMBER}{numbers[0]}[{ABROAD}-{DIALLED}]*" if numbers[0] else "",
+        None if simple else rf"(?s)\A{''.join(f'(?=.*?{regexp(*each)})' for each in both)}",
+    )
+
+
+def start_match(text: str, number: str) -> str:
+    """Return what finds the contacts with a value that begins as a pattern does; "" if that says nothing."""
+    starts = words(text.split("*", maxsplit=1)[0])
+    digits = number.split("*", maxsplit=1)[0]
+    if not starts or (number and not digits):
+        return ""
+    names = " AND ".join(map(word_match, starts))
+    return f"(({names}) OR {quoted(NUMBER_START + digits[:NUMBER_WORD_CHARACTERS])})" if number else f"({names})"
+
+
+def regexp(text: str, number: str) -> str:
+    """Return the regular expression of a pattern for values, or for numbers."""
+    either = [f"{VALUE}{between_stars(text)}{VALUE}"]
+    if number:
+        either.append(f"{NUMBER}{between_stars(number)}[{ABROAD}-{DIALLED}]")
+    return f"(?:{'|'.join(either)})"
+
+
+def between_stars(pattern: str) -> str:
+    """Return the regular expression of a pattern within one value. Atomic groups: each part is looked for once."""
+    within = f"[^{VALUE}-{DIALLED}]*"
+    first, *middle, last = map(re.escape, pattern.split("*")) if "*" in pattern else (re.escape(pattern), "")
+    if "*" not in pattern:
+        return first
+    return f"{first}{''.join(f'(?>{within}?{part})' for part in middle)}{within}{last}"

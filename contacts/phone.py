@@ -1,6 +1,7 @@
 """Phone numbers as text: the key by which they are compared, and the words by which they are found."""
 
 import re
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import NamedTuple
 from unicodedata import digit
@@ -49,7 +50,11 @@ def number_key(text: str, plan: NumberingPlan | None = None) -> str:
     An international number begins with +, as does a national one when the plan has a country code. Suffixes are cut:
     the key of 030;;12,5 is 030, as the pauses are no part of the number.
     """
-    plan = plan or site.plan
+    return _number_key(text, plan or site.plan)
+
+
+@lru_cache(maxsize=4096)  # a number is asked for its key and its words
+def _number_key(text: str, plan: NumberingPlan) -> str:
     number = _dialled(_number_text(text), plan)
     if number.startswith("+"):
         return number if number != "+" else ""

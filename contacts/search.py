@@ -56,7 +56,8 @@ def search_columns(values: Sequence[tuple[str, str]], number: str) -> dict[str, 
         (mark, word_forms(start)) for mark, value in values for word in words(value) for start in word_starts(word)
     ]
     found = dict.fromkeys(mark + form for mark, each in forms for form in each)
-    others = [word for word in (*found, *number_words(number)) if not any(word in each for each in named)]
+    of_name = set().union(*named)
+    others = [word for word in (*found, *number_words(number)) if word not in of_name]
     texts = [VALUE + same_key(value) for _, value in values]
     key = number_key(number)
     ends = (ABROAD if key.startswith("+") else HERE, DIALLED)

@@ -66,7 +66,7 @@ def clean(value: str, longest: int) -> str:
 
 def is_blank(value: str) -> bool:
     """Return whether nothing is left of a value when it is trimmed."""
-    return not value.strip() or not _EDGES.sub("", value)
+    return not value.strip() or (not value.isascii() and not _EDGES.sub("", value))
 
 
 def check_characters(value: str) -> None:
@@ -79,6 +79,7 @@ def check_characters(value: str) -> None:
     raise ValueError(f"Control characters are not allowed (found U+{code:04X}).")
 
 
+@lru_cache(maxsize=4096)  # a value is asked for its keys and its words
 def same_key(text: str) -> str:
     """Return the key of the same text: ЖУК and Жук, STRASSE and Straße, O’Neill and O'Neill have one.
 
@@ -129,6 +130,8 @@ def order_key(text: str) -> str:
     follows, the mark being one that keeps these in order, so that equal keys mean the same text.
     """
     same = same_key(text)
+    if same.isascii() and not _NUMBER.search(same):  # as most are
+        return f"{same}\x02"
     plain = _plain(same)
     least = _LEADING_ZEROS.sub("", plain)
     start = _NUMBER.sub(_ordered_number, plain)

@@ -67,11 +67,11 @@ def test_a_killed_sync_leaves_contacts_whole_and_the_next_run_completes_it(app, 
     assert 10_000 < done < ROWS
     assert done % BATCH == 0
     check(sql)
-    ids = dict(sql("SELECT user_name, id FROM contact"))
+    ids = dict(sql("SELECT json_extract(json, '$.userName'), id FROM contact"))
     expected = f"User: {ROWS - done} added, 0 changed, 0 removed, {done} unchanged, 0 rejected\n"
     assert finished(sync(path, file)) == expected
     check(sql)
-    assert ids.items() <= dict(sql("SELECT user_name, id FROM contact")).items()
+    assert ids.items() <= dict(sql("SELECT json_extract(json, '$.userName'), id FROM contact")).items()
 
 
 def test_up_to_5000_differences_are_all_or_nothing(app, path, sql, file, tmp_path):

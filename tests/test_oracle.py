@@ -6,6 +6,8 @@ from unicodedata import normalize
 
 import pytest
 from conftest import add
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from oracle import ATTRIBUTES, MATCHES, NAMES, TYPES, answer
 
 from contacts.database import db
@@ -262,3 +264,30 @@ def test_answers_as_the_contract_says(app, agent, seed):
         telling += 0 < expected["totalCount"] < CONTACTS
     assert telling > QUERIES / 3
     assert all(matches[match] > QUERIES / 100 for match in MATCHES)
+
+
+ANYTHING = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=20)
+DIGIT_GROUPS = st.lists(st.from_regex(r"[0-9]{1,5}", fullmatch=True), min_size=1, max_size=4)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(ANYTHING, st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map(" ".join)),
+    DIGIT_GROUPS,
+    st.sampled_from(["", "+"]),
+    st.sampled_from([" ", "-", ".", "/", "", " - ", "\u00a0"]),
+)
+def test_what_is_stored_is_found_by_each_part_of_it(app, agent, name, groups, plus, between):
+    assume(0 < len(words(name)) <= 32)
+    name = clean(name, 255)
+    contact = add(type="Custom", name=name, phoneNumber=plus + " ".join(groups))
+    add(type="Custom", name="Somebody else")
+    whole = plus + between.join(groups)
+    parts = [word[:end] for word in words(name) for end in range(1, len(word) + 1)]
+    for asked in (name, f"  {name.swapcase()} ", *parts, whole):
+        found = agent.get("/contacts", query_string={"q": asked}).json
+        assert contact in found["contacts"], asked
+        assert found["match"] == "start", asked
+    for filters in ({"name": name}, {"phoneNumber": whole}, {"id": contact["id"].upper()}):
+        assert contact in agent.get("/contacts", query_string=filters).json["contacts"], filters
+    db.execute_sql("DELETE FROM contact")

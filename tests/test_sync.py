@@ -441,3 +441,108 @@ def test_a_sync_in_several_transactions_leaves_the_search_index_in_one_piece(app
     # A segment's number is in the upper bits of its rows' ids: https://www.sqlite.org/fts5.html, 9.2
     assert sql("SELECT count(DISTINCT id >> 37) FROM contact_search_data WHERE id > 10") == [(1,)]
     assert sql("SELECT count(*) FROM contact_search WHERE contact_search MATCH '\"name\"'") == [(60,)]
+
+
+A, B = "0f8fad5b-d9cb-469f-a165-70867728950e", "{7C9E6679-7425-40DE-944B-E07FC1F90AE7}"
+IDS = [each.strip("{}").replace("-", "").lower() for each in (A, B)]
+
+
+def logins(client):
+    return {contact["userName"]: contact["id"] for contact in contacts(client, type="User")}
+
+
+def test_files_give_ids(sync, agent):
+    sync(f"id,userName,name\n{A},anna,Anna\n{B},ben,Ben\n,zoe,Zoe\n")
+    assert list(logins(agent).values())[:2] == IDS
+    assert len(logins(agent)["zoe"]) == 32
+    before = logins(agent)
+    # A matched contact keeps its id, whatever the row says.
+    assert sync(f"id,userName,name\n{'f' * 32},anna,Anna\n,ben,Ben\n,zoe,Zoe\n") == UNCHANGED.format("User", 3)
+    assert logins(agent) == before
+
+
+def test_an_id_decides_who_a_row_is(sync, agent):
+    sync(f"id,userName,name\n{A},anna,Anna\n{B},ben,Ben\n")
+    summary = sync(f"id,userName,name\n{IDS[0].upper()},anna.smith,Anna Smith\n{B},ben,Ben\n")
+    assert summary == "User: 0 added, 1 changed, 0 removed, 1 unchanged, 0 rejected\n"
+    assert logins(agent) == {"anna.smith": IDS[0], "ben": IDS[1]}
+    assert agent.names(q="anna") == ["Anna Smith"]
+
+
+def test_logins_may_change_hands(sync, agent, sql):
+    sync(f"id,userName,name\n{A},anna,Anna\n{B},ben,Ben\n")
+    summary = sync(f"id,userName,name\n{A},ben,Anna\n{B},anna,Ben\n")
+    assert summary == "User: 0 added, 2 changed, 0 removed, 0 unchanged, 0 rejected\n"
+    assert logins(agent) == {"ben": IDS[0], "anna": IDS[1]}
+    # Somebody new has a login whose owner got another.
+    summary = sync(f"id,userName,name\n{A},anna2,Anna\n{B},anna,Ben\n,ben,New\n")
+    assert summary == "User: 1 added, 1 changed, 0 removed, 1 unchanged, 0 rejected\n"
+    assert logins(agent).items() > {"anna2": IDS[0], "anna": IDS[1]}.items()
+    # The owner goes.
+    summary = sync(f"id,userName,name\n{A},anna,Anna\n", "--max-delete", "2")
+    assert summary == "User: 0 added, 1 changed, 2 removed, 0 unchanged, 0 rejected\n"
+    assert logins(agent) == {"anna": IDS[0]}
+    assert sql("SELECT users FROM directory") == [(1,)]
+    assert sql("SELECT count(*) FROM contact_search('\"anna\"')") == [(1,)]
+
+
+def test_many_logins_change_hands(sync, agent, sql):
+    """Each gets the next one's, more than one transaction takes."""
+    count = 5200
+    rows = [f"{number:032x},u{number}" for number in range(count)]
+    sync("id,userName,name\n" + "".join(f"{row},Name\n" for row in rows))
+    moved = [f"{number:032x},u{(number + 1) % count}" for number in range(count)]
+    summary = sync("id,userName,name\n" + "".join(f"{row},Name\n" for row in moved))
+    assert summary == f"User: 0 added, {count} changed, 0 removed, 0 unchanged, 0 rejected\n"
+    assert {f"{contact_id},{login}" for login, contact_id in logins(agent).items()} == set(moved)
+    assert sql("SELECT users FROM directory") == [(count,)]
+    assert sync("id,userName,name\n" + "".join(f"{row},Name\n" for row in moved)) == UNCHANGED.format("User", count)
+
+
+@pytest.mark.parametrize(
+    ("text", "reasons"),
+    [
+        (
+            "id,userName,name\n{queue},anna,Anna\n",
+            ["line 2, id: The directory has a contact of another type than User"],
+        ),
+        ("id,userName,name\nx,anna,Anna\n", ["line 2, id: Must be 32 hexadecimal digits"]),
+        (f"id,userName,name\n{A}0,anna,Anna\n", ["line 2, id: Must be 32 hexadecimal digits"]),
+        (
+            f"id,userName,name\n{A},anna,Anna\n{A.upper()},ben,Ben\n",
+            ["line 2, id: The same as on line 3", "line 3, id"],
+        ),
+        ("userName,name\nu5,Five\nu5\u200b,Five\n", ["line 2, userName: The same as on line 3", "line 3, userName"]),
+    ],
+)
+def test_bad_ids_and_keys_are_reported(text, reasons, sync, queue, sql):
+    before = sql("SELECT json FROM contact")
+    output = sync(text.replace("{queue}", queue["id"]), status=1)
+    for reason in reasons:
+        assert reason in output
+    assert sql("SELECT json FROM contact") == before
+
+
+def test_a_login_of_a_contact_that_stays_cannot_be_taken(sync, agent):
+    sync(f"id,userName,name\n{A},anna,Anna\n{B},ben,Ben\n")
+    output = sync(f"id,userName,name\n{A},ben,Anna\n", "--no-delete", status=1)
+    assert "line 2, userName: A contact has it that the file does not have, and that stays." in output
+    assert logins(agent) == {"anna": IDS[0], "ben": IDS[1]}
+
+
+def test_invisible_characters_make_no_other_user(sync, agent):
+    sync("userName,name\nu5,Five\n")
+    assert sync("userName,name\nu5\u200b,Five\n") == UNCHANGED.format("User", 1)
+    assert sync("userName,name\nu\u00ad5,Five\n") == "User: 0 added, 1 changed, 0 removed, 0 unchanged, 0 rejected\n"
+    assert len(logins(agent)) == 1
+
+
+def test_imports_keep_ids_and_add_nothing_again(flask, agent):
+    text = f"id,name,phoneNumber\n{A},Desk,1\n{B},Desk,1\n"
+    assert flask("import", file=text) == "Custom: 2 added, 0 changed, 0 removed, 0 unchanged, 0 rejected\n"
+    assert {contact["id"] for contact in contacts(agent)} >= set(IDS)
+    assert flask("import", file=text) == "Custom: 0 added, 0 changed, 0 removed, 2 unchanged, 0 rejected\n"
+    assert (
+        flask("import", file=f"id,name\n{A},Other\n")
+        == "Custom: 0 added, 0 changed, 0 removed, 1 unchanged, 0 rejected\n"
+    )

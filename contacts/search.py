@@ -11,6 +11,7 @@ same_key has them, then the number in the ways to dial it.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from rapidfuzz import process
@@ -66,6 +67,12 @@ def search_columns(values: Sequence[tuple[str, str]], number: str) -> dict[str, 
         "words": "|".join("".join(f" {form} " for form in each) for each in named) + "\n" + " ".join(others),
         "texts": "".join((*texts, VALUE, *dialled)),
     }
+
+
+@lru_cache(maxsize=4096)  # many people share a first or last name
+def forms(value: str) -> tuple[str, ...]:
+    """Return the forms of the words of a value, from each place where they can be found."""
+    return tuple(form for word in words(value) for start in word_starts(word) for form in word_forms(start))
 
 
 class Term(NamedTuple):

@@ -123,6 +123,7 @@ _NUMBER = re.compile("[0-9]+")
 _LEADING_ZEROS = re.compile("(?<![0-9])0+(?=[0-9])")
 
 
+@lru_cache(maxsize=4096)  # many people share a first or last name
 def order_key(text: str) -> str:
     """Return the key of the order of text, for comparison by code points or by the bytes of UTF-8.
 

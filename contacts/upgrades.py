@@ -86,12 +86,14 @@ def state(connection: sqlite3.Connection) -> tuple[int, int, int]:
     return int(row[0]), int(row[1]), int(row[2])
 
 
-def numbering_plan(connection: sqlite3.Connection) -> str:
+def numbering_plan(path: Path) -> str:
     """Return the numbering plan by which the keys were made, as the directory has it."""
-    try:
-        return str(connection.execute("SELECT numbering_plan FROM directory").fetchone()[0])
-    except sqlite3.OperationalError:  # the file is damaged; `flask check` says how
-        return ",".join(phone.site.plan)
+    # mode=ro: one that may write removes the files of the WAL, and a full disk has no room for them afterwards.
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=WRITE_TIMEOUT_S)) as connection:
+        try:
+            return str(connection.execute("SELECT numbering_plan FROM directory").fetchone()[0])
+        except sqlite3.OperationalError:  # the file is damaged; `flask check` says how
+            return ",".join(phone.site.plan)
 
 
 def prepare(name: str) -> None:
@@ -108,8 +110,8 @@ def prepare(name: str) -> None:
                 create(path)
             elif version < SCHEMA_VERSION:
                 upgrade(path, version)
-            with closing(sqlite3.connect(path, isolation_level=None, timeout=WRITE_TIMEOUT_S)) as connection:
-                if numbering_plan(connection) != ",".join(phone.site.plan):
+            if numbering_plan(path) != ",".join(phone.site.plan):
+                with closing(sqlite3.connect(path, isolation_level=None, timeout=WRITE_TIMEOUT_S)) as connection:
                     make_anew(connection)
     except (OSError, sqlite3.Error) as error:
         raise SettingsError(f"CONTACTS_DATABASE={name!r}: {reason(path, error)}") from None

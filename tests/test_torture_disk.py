@@ -80,10 +80,10 @@ def fill(disk):
 def read_all(port):
     """Read the directory in every way; return the whole list."""
     status, whole, _ = ask(port, "GET", "/contacts?sortBy=id")
-    assert status == 200
+    assert status == 200, whole
     assert len(whole["contacts"]) == whole["totalCount"]
     for url in ("/contacts?limit=5&sortBy=phoneNumber", "/contacts?q=old", f"/contacts/{whole['contacts'][0]['id']}"):
-        assert ask(port, "GET", url)[0] == 200
+        assert ask(port, "GET", url)[0] == 200, url
     return whole["contacts"]
 
 
@@ -115,7 +115,7 @@ def test_a_full_disk_refuses_writes_and_recovers(service, disk, sql):
     with writing(service.port, kept=kept) as writers:
         wait_for(lambda: all(writer.answers >= 20 for writer in writers))
     assert [(writer.error, writer.refused) for writer in writers] == [(None, [])] * WRITERS
-    sql("DELETE FROM contact WHERE name = ?", "x" * 255)
+    sql("DELETE FROM contact WHERE name_key GLOB 'xxx*'")
     check_kept(writers, sql)
 
 

@@ -50,6 +50,13 @@ db = peewee.SqliteDatabase(None, pragmas=PRAGMAS, cached_statements=512, regexp_
 write_lock = threading.Lock()
 
 
+class Table(peewee.Model):
+    """A table of schema.sql."""
+
+    class Meta:
+        database = db
+
+
 class BusyError(peewee.OperationalError):
     """Other writes of this process took too long."""
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import peewee
 
-from contacts.database import Compiled, db, parameter, write_transaction
+from contacts.database import Compiled, Table, db, parameter, write_transaction
 from contacts.phone import number_key
 from contacts.search import LOGIN, search_columns
 from contacts.text import order_key
@@ -110,13 +110,6 @@ SEARCHED = {name: attribute.search_mark for name, attribute in VALUES.items() if
 # The columns that a write sets; row_of() makes their values.
 _columns = [column for each in _TABLE for column in (each.key_column, each.order_column)]
 ROW_COLUMNS = (*dict.fromkeys(_columns), "words", "texts", "json")
-
-
-class Table(peewee.Model):
-    """A table of schema.sql."""
-
-    class Meta:
-        database = db
 
 
 REQUIRED_COLUMNS = {"words", "texts", "json", *(each.key_column for each in _TABLE if each.required)}

@@ -14,10 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import peewee
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from contacts.database import db
+from contacts.database import Table
 from contacts.phone import (
     NUMBER_START,
     NUMBER_WORD_CHARACTERS,
@@ -73,6 +74,15 @@ def search_columns(values: Sequence[tuple[str, str]], number: str) -> dict[str, 
 def forms(value: str) -> tuple[str, ...]:
     """Return the forms of the words of a value, from each place where they can be found."""
     return tuple(form for word in words(value) for start in word_starts(word) for form in word_forms(start))
+
+
+class Vocabulary(Table):
+    """The words that the index has: https://www.sqlite.org/fts5.html#the_fts5vocab_virtual_table_module."""
+
+    term = peewee.TextField(primary_key=True)
+
+    class Meta:
+        table_name = "contact_vocabulary"
 
 
 class Term(NamedTuple):
@@ -145,29 +155,26 @@ def rank_values(text: str) -> dict[str, Any]:
     }
 
 
-def inside(word: str) -> list[str]:
-    """Return the words of names that hold a word."""
-    found: dict[str, None] = {}
-    for form in word_forms(word) if len(word) >= MIN_INSIDE else ():
-        sql = (
-            "SELECT term FROM contact_vocabulary WHERE term >= ? AND instr(term, ?) ORDER BY length(term), term LIMIT ?"
-        )
-        found |= dict.fromkeys(row[0] for row in db.execute_sql(sql, (FIRST_UNMARKED, form, MAX_ALTERNATIVES)))
-    return list(found)
+def vocabulary() -> list[str]:
+    """Return the words of names that there are."""
+    words_of_names = Vocabulary.select(Vocabulary.term).where(Vocabulary.term >= FIRST_UNMARKED)
+    return [row[0] for row in words_of_names.tuples().iterator()]
 
 
-def similar(word: str) -> dict[str, int]:
-    """Return the words of names that are a slip or two away, each with their number (optimal string alignment)."""
+def inside(word: str, known: list[str]) -> list[str]:
+    """Return the known words that hold a word, the shortest first."""
+    if len(word) < MIN_INSIDE:
+        return []
+    found = {other for form in word_forms(word) for other in known if form in other}
+    return sorted(found, key=lambda other: (len(other), other))[:MAX_ALTERNATIVES]
+
+
+def similar(word: str, known: list[str]) -> dict[str, int]:
+    """Return the known words that are a slip or two away, each with their number (optimal string alignment)."""
     found: dict[str, int] = {}
-    if len(word) < MIN_INSIDE or not word.isalpha():
-        return found
-    slips = {form: 2 if len(form) >= TWO_SLIPS else 1 for form in word_forms(word)}
-    sql = "SELECT term FROM contact_vocabulary WHERE term >= ? AND length(term) BETWEEN ? AND ?"
-    shortest = min(len(form) - most for form, most in slips.items())
-    longest = max(len(form) + most for form, most in slips.items())
-    others = [row[0] for row in db.execute_sql(sql, (FIRST_UNMARKED, shortest, longest))]
-    for form, most in slips.items():
-        near = process.extract(form, others, scorer=OSA.distance, score_cutoff=most, limit=MAX_ALTERNATIVES)
+    for form in word_forms(word) if len(word) >= MIN_INSIDE and word.isalpha() else ():
+        slips = 2 if len(form) >= TWO_SLIPS else 1
+        near = process.extract(form, known, scorer=OSA.distance, score_cutoff=slips, limit=MAX_ALTERNATIVES)
         for other, distance, _ in near:
             found[other] = min(distance, found.get(other, distance))
     return found
@@ -181,8 +188,9 @@ def ways(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     yield "start", {"match": terms_match(asked, {}), **rank_values(text)}
     typed = dict.fromkeys(word for term in asked for word in term.words)
-    yield "inside", {"match": terms_match(asked, {word: inside(word) for word in typed})}
-    near = {word: similar(word) for word in typed}
+    known = vocabulary()
+    yield "inside", {"match": terms_match(asked, {word: inside(word, known) for word in typed})}
+    near = {word: similar(word, known) for word in typed}
     # A contact is as many slips away as it is not among the contacts of a level, of each word.
     levels = [
         word_match(word, [each for each, slips in found.items() if slips <= level])

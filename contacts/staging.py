@@ -8,9 +8,9 @@ from typing import Any
 import peewee
 from peewee import JOIN, Case, Expression, Value, fn
 
-from contacts.database import Compiled, parameter, separate_connection
+from contacts.database import Compiled, Table, parameter, separate_connection
 from contacts.files import Row
-from contacts.model import ATTRIBUTES, VALUES, Contact, Table, encode_json, new_id, row_of
+from contacts.model import ATTRIBUTES, VALUES, Contact, encode_json, new_id, row_of
 
 # The attribute by whose key a row is matched with a contact of its type; Custom contacts also by that of their number.
 MATCHED_BY = {"User": "userName", "Queue": "name", "Custom": "name"}

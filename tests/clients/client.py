@@ -27,7 +27,7 @@ from contacts_client.models import (
     ListContactsFieldsItem,
     ListContactsFilterName,
     ListContactsOrder,
-    ListContactsSortBy,
+    ListContactsSortByItem,
     ListContactsTypeItem,
     NewContact,
     SelectedAnswer,
@@ -81,7 +81,7 @@ assert [contact.to_dict() for contact in users.contacts] == [
 ]
 assert users.contacts[0].id is UNSET
 expected = [contact.name for contact in created]
-assert names(q="ty", sort_by=ListContactsSortBy.NAME, order=ListContactsOrder.DESCENDING) == expected[::-1]
+assert names(q="ty", sort_by=[ListContactsSortByItem.NAME], order=ListContactsOrder.DESCENDING) == expected[::-1]
 assert (
     names(filter_name=ListContactsFilterName.NAMESORPHONENUMBERMATCHES, filter_parameters=["typed*", "*e*"]) == expected
 )

@@ -39,7 +39,7 @@ assert.deepEqual(users.data?.contacts, [
   { name: "Joe Johnson", type: "User" },
   { name: "Sales", type: "Queue" },
 ]);
-const typed = await agent.GET("/contacts", { params: { query: { q: "ty", sortBy: "name", order: "Descending" } } });
+const typed = await agent.GET("/contacts", { params: { query: { q: "ty", sortBy: ["name"], order: "Descending" } } });
 assert.deepEqual(typed.data?.contacts, [...created].reverse());
 const matched = await agent.GET("/contacts", {
   params: { query: { filterName: "NamesOrPhoneNumberMatches", filterParameters: ["typed*", "*e*"] } },

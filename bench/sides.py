@@ -202,9 +202,9 @@ def sample(database: Path) -> Sample:
     with closing(sqlite3.connect(database)) as connection:
         ids = [row for (row,) in connection.execute("SELECT id FROM contact ORDER BY seq")]
         customs = [row for (row,) in connection.execute("SELECT id FROM contact WHERE type = 'Custom' ORDER BY seq")]
-        names = connection.execute("SELECT first_name, last_name FROM contact WHERE type = 'User'").fetchall()
+        users = [json.loads(row) for (row,) in connection.execute("SELECT json FROM contact WHERE type = 'User'")]
     ids = chance.choices(ids, k=VARIETY)
-    starts = Counter(part for pair in names for name in pair for part in {name[:size].lower() for size in range(3, 7)})
+    starts = Counter(part for user in users for part in starts_of(user["firstName"], user["lastName"]))
     parts = [part for part, hits in starts.items() if 10 <= hits <= 40 and part.isascii() and part.isalnum()]
     chance.shuffle(parts)
     ends = [f"{part}*" if number % 2 else f"*{part}*" for number, part in enumerate(parts)]
@@ -219,6 +219,11 @@ def sample(database: Path) -> Sample:
             some_hits(server.port, "q={}", parts),
             some_hits(server.port, "filterName=NamesOrPhoneNumberMatches&filterParameters={}", ends),
         )
+
+
+def starts_of(*names: str) -> list[str]:
+    """Return what names start with, three to six characters of it."""
+    return [part for name in names for part in {name[:size].lower() for size in range(3, 7)}]
 
 
 def some_hits(port: int, query: str, terms: Sequence[str]) -> list[str]:

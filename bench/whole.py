@@ -12,15 +12,13 @@ from bench.people import database
 from bench.server import Request, Server, ask, running
 from bench.sides import AGENT, service
 from contacts.database import PRAGMAS
-from contacts.model import ATTRIBUTES
 
 GOAL_RATIO = 0.80
 GOAL_MEMORY = 8  # MiB
 
-MEMBERS = ", ".join(f"'{name}', {attribute.column}" for name, attribute in ATTRIBUTES.items())
-UNORDERED = f"SELECT json_group_array(json_object({MEMBERS})) FROM contact"
+UNORDERED = "SELECT json_group_array(json(json)) FROM contact"
 # The same list, in the same order, as the service's.
-ORDERED = f"SELECT json_group_array(json_object({MEMBERS})) FROM (SELECT * FROM contact ORDER BY name_key, seq)"
+ORDERED = "SELECT json_group_array(json(json)) FROM (SELECT * FROM contact ORDER BY name_key, seq)"
 
 
 class Whole(NamedTuple):

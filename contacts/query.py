@@ -21,8 +21,8 @@ from contacts.phone import split_numbers
 # Longer lists are streamed, in blocks of so many rows.
 STREAM_BLOCK_ROWS = 1000
 
-# So many hits, or a share of the directory, are sorted for a page; of more, the contacts are walked in their order
-# until a page is full.
+# So many hits, or a share of the directory, are looked at and sorted for a page; of more, the contacts are walked in
+# their order until a page is full.
 MAX_SORTED_HITS, MAX_SORTED_SHARE = 500, 1 / 64
 
 # The largest integer that SQLite binds.
@@ -87,6 +87,8 @@ FILTERS: dict[str, Any] = {
     "never": lambda _column, _name: SQL("0"),
 }
 
+SIZE = Directory.customs + Directory.queues + Directory.users
+
 # The patterns of filterParameters: one that a GLOB decides, or others.
 GLOBS = glob(Contact.texts, "glob") | glob(Contact.texts, "number_glob")
 TESTS: dict[str, tuple[Any, ...]] = {
@@ -120,20 +122,32 @@ NEARNESS = (
 def read(query: Query) -> Answer:
     """Return the list of contacts that the query asks for, from one snapshot of the directory."""
     with db.atomic():
+        state = STATE.rows({})[0]
         for way, searched in search.ways(query.q) if query.q else [("", {})]:
             shape, values = plan(query, way, searched)
-            counted = count_statement(shape).rows(values)[0]
-            if counted["total"]:
+            total, found = hits(shape, values, state["size"])
+            if total:
                 break
         else:
             shape = shape._replace(way="start" if query.q else "")
-        revision, total = counted["revision"], counted["total"]
         wanted = min(values["limit"], total - query.offset)
         if wanted <= STREAM_BLOCK_ROWS:
-            contacts = page(shape, values, counted, wanted) if wanted > 0 else []
-            return Answer(revision, b"".join((beginning(shape, total), selected(contacts, query.fields), b"]}")))
+            contacts = page(shape, values | {"limit": wanted}, total, found, state["size"]) if wanted > 0 else []
+            body = b"".join((beginning(shape, total), selected(contacts, query.fields), b"]}"))
+            return Answer(state["revision"], body)
     blocks = stream(shape, values, query.fields)
     return Answer(int(next(blocks)), blocks)
+
+
+def hits(shape: Shape, values: dict[str, Any], size: int) -> tuple[int, list[int] | None]:
+    """Return the number of contacts of a shape, and those that a search finds, by seq; None for too many to sort."""
+    if shape.matched or shape.test:
+        few = max(MAX_SORTED_HITS, int(MAX_SORTED_SHARE * size))
+        statement = hits_statement(shape)
+        found = [row[0] for row in db.execute_sql(statement.sql, statement.bind(values | {"limit": few + 1}))]
+        if len(found) <= few:
+            return len(found), found
+    return count_statement(shape).rows(values)[0]["total"], None
 
 
 def beginning(shape: Shape, total: int) -> bytes:
@@ -153,20 +167,21 @@ def select(contact: bytes, fields: tuple[str, ...]) -> bytes:
     return encode_json({name: values[name] for name in fields if name in values}).encode()
 
 
-def page(shape: Shape, values: dict[str, Any], counted: dict[str, int], wanted: int) -> list[bytes]:
+def page(shape: Shape, values: dict[str, Any], total: int, found: list[int] | None, size: int) -> list[bytes]:
     """Return a page of contacts, by a way that suits their number.
 
-    Few are sorted; of many, all contacts are walked in their order, from the end for a page behind the middle.
+    Hits that are few are sorted. Else SQLite looks contacts up by a filter, or, where the filters leave most of them,
+    walks all in their order, from the end for a page behind the middle.
     """
-    total, offset = counted["total"], values["offset"]
-    values = values | {"limit": wanted}
-    few = max(MAX_SORTED_HITS, MAX_SORTED_SHARE * counted["size"]) if shape.matched else counted["size"] / 2
-    many = total > few
-    if shape.way == "start" and not shape.sort and many:
+    offset, wanted = values["offset"], values["limit"]
+    if found is not None:
+        return rows(sort_statement(shape), values | {"found": json.dumps(found)})
+    if shape.way == "start" and not shape.sort:
         return best_hits(shape, values)
-    if backward := not (shape.matched or shape.test) and offset > total / 2:
-        values["offset"] = total - offset - wanted
-    contacts = rows(page_statement(shape, many, backward), values)
+    searched = shape.matched or bool(shape.test)
+    if backward := not searched and offset > total / 2:
+        values = values | {"offset": total - offset - wanted}
+    contacts = rows(page_statement(shape, searched or 2 * total > size, backward), values)
     return contacts[::-1] if backward else contacts
 
 
@@ -196,10 +211,10 @@ def stream(shape: Shape, values: dict[str, Any], fields: tuple[str, ...] | None)
     """
     # A small cache: each row is read once.
     with separate_connection(cache_size=-1024) as database, database.atomic():
-        counted = count_statement(shape).rows(values, database)[0]
-        yield b"%d" % counted["revision"]
-        yield beginning(shape, counted["total"])
-        statement = page_statement(shape, 2 * counted["total"] > counted["size"] and not shape.matched)
+        state, total = STATE.rows({}, database)[0], count_statement(shape).rows(values, database)[0]["total"]
+        yield b"%d" % state["revision"]
+        yield beginning(shape, total)
+        statement = page_statement(shape, 2 * total > state["size"] and not shape.matched)
         cursor = database.execute_sql(statement.sql, statement.bind(values))
         separator = b""
         while block := cursor.fetchmany(STREAM_BLOCK_ROWS):
@@ -210,7 +225,7 @@ def stream(shape: Shape, values: dict[str, Any], fields: tuple[str, ...] | None)
 
 def revision() -> int:
     """Return the directory's revision, which moves with every change of a contact."""
-    return int(REVISION.rows({})[0]["revision"])
+    return int(STATE.rows({})[0]["revision"])
 
 
 def plan(query: Query, way: str, searched: dict[str, Any]) -> tuple[Shape, dict[str, Any]]:
@@ -294,46 +309,66 @@ def source(shape: Shape, columns: Sequence[Any], walk: bool = False) -> Any:
     return Contact.select(*columns).from_(HITS).where(*MATCHED, *conditions(shape, walk=True))
 
 
-@lru_cache(maxsize=1024)
-def count_statement(shape: Shape) -> Compiled:
-    """Return the statement for the directory's revision and size, and for the number of contacts of a shape."""
-    size = Directory.customs + Directory.queues + Directory.users
-    total: Any = source(shape, [fn.COUNT(SQL("*"))])
-    if shape.matched and not shape.filters and not shape.test:
-        total = ContactSearch.select(fn.COUNT(SQL("*"))).where(MATCHED[0])
-    elif not shape.matched and not shape.test and not shape.filters:
-        total = size
-    elif shape == Shape((("type", "one"),), False, "", "", shape.sort, shape.descending):
-        by_type = (("Custom", Directory.customs), ("Queue", Directory.queues), ("User", Directory.users))
-        total = Case(parameter("type"), by_type)
-    return Compiled(Directory.select(Directory.revision, size.alias("size"), total.alias("total")))
-
-
-@lru_cache(maxsize=1024)
-def page_statement(shape: Shape, many: bool, backward: bool = False) -> Compiled:
-    """Return the statement for a page of contacts; `many`: contacts are walked in their order, not sorted."""
+def ranked(shape: Shape, backward: bool = False) -> list[Any]:
+    """Return the order of the contacts: where nothing else is asked for, the best hits of q first."""
     ordered = order(shape, backward)
     if shape.way == "start" and not shape.sort:
-        ordered.insert(0, RANK)
+        return [RANK, *ordered]
+    return [SQL("nearness.levels DESC"), *ordered] if shape.way == "similar" and not shape.sort else ordered
+
+
+def measured(shape: Shape, query: Any) -> Any:
+    """Return the query for contacts, with their nearness where ranked() asks for it."""
     if shape.way == "similar" and not shape.sort:
-        ordered.insert(0, SQL("nearness.levels DESC"))
-        joined = source(shape, [JSON]).join(NEARNESS, "LEFT JOIN", on=(Contact.seq == SQL("nearness.seq")))
-        return limited(joined.order_by(*ordered))
-    if many or not (shape.matched or shape.test):
-        return limited(source(shape, [JSON], walk=many).order_by(*ordered))
-    return of_page(source(shape, [Contact.seq], walk=bool(shape.test) and not shape.filters), ordered)
+        return query.join(NEARNESS, "LEFT JOIN", on=(Contact.seq == SQL("nearness.seq")))
+    return query
+
+
+@lru_cache(maxsize=1024)
+def count_statement(shape: Shape) -> Compiled:
+    """Return the statement for the number of contacts of a shape."""
+    if not shape.matched and not shape.test and not shape.filters:
+        return Compiled(Directory.select(SIZE.alias("total")))
+    if shape == Shape((("type", "one"),), False, "", "", shape.sort, shape.descending):
+        by_type = (("Custom", Directory.customs), ("Queue", Directory.queues), ("User", Directory.users))
+        return Compiled(Directory.select(Case(parameter("type"), by_type).alias("total")))
+    return counting(found_alone(shape))
+
+
+@lru_cache(maxsize=1024)
+def hits_statement(shape: Shape) -> Compiled:
+    """Return the statement for what a search finds, by seq, in no order."""
+    return Compiled(found_alone(shape).limit(parameter("limit")))
+
+
+def found_alone(shape: Shape) -> Any:
+    """Return the query for the seq of all contacts of a shape; the index of words alone is asked where it tells."""
+    if shape.matched and not shape.filters and not shape.test:
+        return ContactSearch.select(ContactSearch.seq.alias("seq")).where(MATCHED[0])
+    return source(shape, [Contact.seq])
+
+
+@lru_cache(maxsize=1024)
+def sort_statement(shape: Shape) -> Compiled:
+    """Return the statement for a page of the contacts that a search has found."""
+    found = Contact.select(JSON).where(Contact.seq.in_(listed("found")))
+    return limited(measured(shape, found).order_by(*ranked(shape)))
+
+
+@lru_cache(maxsize=1024)
+def page_statement(shape: Shape, walk: bool, backward: bool = False) -> Compiled:
+    """Return the statement for a page of contacts; `walk`: they are walked in their order, by no index of a filter."""
+    if shape.test and not shape.matched:  # an index is walked that has all to test and to sort by
+        in_order = source(shape, [Contact.seq]).order_by(*(plus(each) for each in order(shape, backward)))
+        seqs = in_order.limit(parameter("limit")).offset(parameter("offset"))
+        return Compiled(Contact.select(JSON).where(Contact.seq.in_(seqs)).order_by(*order(shape, backward)))
+    found = source(shape, [JSON], walk)
+    return limited(measured(shape, found).order_by(*ranked(shape, backward)))
 
 
 def limited(contacts: Any) -> Compiled:
     """Return the statement for a page of a query."""
     return Compiled(contacts.limit(parameter("limit")).offset(parameter("offset")))
-
-
-def of_page(hits: Any, ordered: list[Any]) -> Compiled:
-    """Return the statement that sorts hits and reads the contacts of a page alone."""
-    in_order = hits.order_by(*(NodeList((SQL("+"), each)) for each in ordered))
-    seqs = in_order.limit(parameter("limit")).offset(parameter("offset"))
-    return Compiled(Contact.select(JSON).where(Contact.seq.in_(seqs)).order_by(*ordered))
 
 
 @lru_cache(maxsize=1024)
@@ -356,7 +391,9 @@ def rank_statements(shape: Shape, rank: int) -> tuple[Compiled, Compiled]:
     if rank == 1:
         whole_words = Expression(ContactSearch.match, "MATCH", parameter("whole_words"))
         hits = Contact.select(Contact.seq).from_(HITS).where(whole_words, MATCHED[1], IN_ORDER, *tests)
-        return of_page(hits, ordered), counting(hits)
+        in_order = hits.order_by(*ordered).limit(parameter("limit")).offset(parameter("offset"))
+        found = Contact.select(JSON).where(Contact.seq.in_(in_order))
+        return Compiled(found.order_by(*ordered)), counting(hits)
     hits = Contact.select(JSON).where(STARTS) if rank == 2 else source(shape, [JSON], walk=True)
     hits = hits.where(*tests)
     return limited(hits.order_by(*ordered)), counting(hits)
@@ -367,4 +404,4 @@ def counting(query: Any) -> Compiled:
     return Compiled(peewee.Select([query], [fn.COUNT(SQL("*")).alias("total")]))
 
 
-REVISION = Compiled(Directory.select(Directory.revision))
+STATE = Compiled(Directory.select(Directory.revision, SIZE.alias("size")))

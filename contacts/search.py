@@ -18,7 +18,7 @@ import peewee
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from contacts.database import Table
+from contacts.database import Compiled, Table, db
 from contacts.phone import (
     NUMBER_START,
     NUMBER_WORD_CHARACTERS,
@@ -83,6 +83,9 @@ class Vocabulary(Table):
 
     class Meta:
         table_name = "contact_vocabulary"
+
+
+WORDS_OF_NAMES = Compiled(Vocabulary.select(Vocabulary.term).where(Vocabulary.term >= FIRST_UNMARKED))
 
 
 class Term(NamedTuple):
@@ -157,8 +160,7 @@ def rank_values(text: str) -> dict[str, Any]:
 
 def vocabulary() -> list[str]:
     """Return the words of names that there are."""
-    words_of_names = Vocabulary.select(Vocabulary.term).where(Vocabulary.term >= FIRST_UNMARKED)
-    return [row[0] for row in words_of_names.tuples().iterator()]
+    return [row[0] for row in db.execute_sql(WORDS_OF_NAMES.sql, WORDS_OF_NAMES.bind({}))]
 
 
 def inside(word: str, known: list[str]) -> list[str]:

@@ -189,6 +189,8 @@ def empty():
         db.execute_sql("DELETE FROM contact")
 
 
+# The queries are made from the directory, which hypothesis would print.
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @fuzz
 @given(st.data())
 def test_queries_find_what_the_contract_says(app, agent, data):

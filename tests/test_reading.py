@@ -1290,7 +1290,8 @@ def test_the_text_of_a_statement_depends_on_the_shape_alone(params, others):
 
     def statements(given):
         shape, _ = planned(given)
-        made = [query_language.count_statement(shape)]
+        made = [query_language.count_statement(shape), query_language.hits_statement(shape)]
+        made.append(query_language.sort_statement(shape))
         made += [query_language.page_statement(shape, many, back) for many in (False, True) for back in (False, True)]
         if shape.way == "start" and not shape.sort:
             made += [each for rank in range(4) for each in query_language.rank_statements(shape, rank)]
@@ -1360,13 +1361,15 @@ def test_hits_are_looked_up_by_the_indexes_that_are_meant(app):
     assert "VIRTUAL TABLE INDEX 0:M1" in found[1]
     assert found[2] == "['SEARCH t1 USING INDEX contact_by_name (name_key>? AND name_key<?)']"
     assert found[3].startswith("['SCAN t1 USING INDEX contact_by_name'")
-    few = str(steps(query_language.page_statement(shape, False), values))
-    assert "VIRTUAL TABLE INDEX 0:M1" in few
-    assert "contact_in_search (seq=?)" in few
+    assert steps(query_language.hits_statement(shape), values) == ["SCAN t1 VIRTUAL TABLE INDEX 0:M1"]
+    few = steps(query_language.sort_statement(shape), {**values, "found": "[1]"})
+    assert few[0] == "SEARCH t1 USING INTEGER PRIMARY KEY (rowid=?)"
+    shape, values = planned({"q": "anna smith", "type": "User"})
+    assert "contact_in_search (seq=?)" in str(steps(query_language.hits_statement(shape), values))
     for pattern, scan in (("*smith", "USING COVERING INDEX contact_in_search"), ("smi*", "VIRTUAL TABLE INDEX 0:M1")):
         shape, values = planned({"filterName": PATTERNS, "filterParameters": pattern})
         assert scan in str(steps(query_language.count_statement(shape), values))
-        assert scan in str(steps(query_language.page_statement(shape, False), values))
+        assert scan in str(steps(query_language.hits_statement(shape), values))
 
 
 @pytest.mark.usefixtures("short_walk")

@@ -143,9 +143,11 @@ def listed(
 
 FILTER_DESCRIPTIONS = {
     "id": "Contacts with these ids.",
-    "name": "Contacts of this name, as a whole, ignoring case. This and the other attributes may be given several "
-    "times, or have several values with commas between: one of them must match.",
-    "phoneNumber": "Contacts with this number, compared by its letters and digits. `*` for any number.",
+    "name": "Contacts of this name, as a whole: without regard to case, width, kinds of blanks, apostrophes and "
+    "hyphens, and invisible characters; accents count. This and the other attributes may be given several times, or "
+    "have several values with commas between: one of them must match.",
+    "phoneNumber": "Contacts with this number, as it is dialled: without punctuation and suffixes (x123), `+49…` and "
+    "`0049…` being the same. `*` for any number.",
 }
 FILTERS = {
     name: listed(

@@ -17,10 +17,10 @@ _SELECTORS = "\u034f\u17b4\u17b5\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0000-\U000
 _BLANKS = r"\s\u2800"
 # The signs that kill a vowel in Indic scripts. A joiner behind one shapes the letter: Malayalam names end so.
 _VIRAMAS = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
-# Scripts without blanks between words: Thai, Lao, Burmese, Khmer, Chinese, Japanese.
+# Scripts without blanks between words: Thai, Lao, Burmese, Khmer, Chinese, Japanese; in Korean, names have none.
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u312f\u31a0-\u31ff\u3400-\u4dbf"
-    "\u4e00-\u9fff\uf900-\ufaff\U0001aff0-\U0001b16f\U00020000-\U0003ffff"
+    "\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U0001aff0-\U0001b16f\U00020000-\U0003ffff"
 )
 
 _REFUSED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

@@ -72,7 +72,7 @@ def on_starting(_: Any) -> None:
     from wsgi import app  # noqa: PLC0415
 
     try:
-        upgrades.prepare(app.config["DATABASE"])
+        upgrades.prepare(app.config["DATABASE"], renumber=True)
     except settings.SettingsError as error:
         sys.exit(f"contacts: {error}")
 

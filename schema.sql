@@ -51,7 +51,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS queue_by_name ON contact (name_key) WHERE type
 -- ascii: letters and digits of all scripts make words, as do these marks (contacts/search.py); unicode61 would cut words
 -- at the vowel signs of Indic scripts. Every question is for words or their starts, so places are not kept.
 CREATE VIRTUAL TABLE IF NOT EXISTS contact_search USING fts5 (
-    words, content = 'contact', content_rowid = 'seq', tokenize = "ascii tokenchars '!+#'", prefix = '1 2 3',
+    words, content = 'contact', content_rowid = 'seq', tokenize = "ascii tokenchars '!+#%'", prefix = '1 2 3',
     detail = none, columnsize = 0
 );
 

@@ -36,6 +36,7 @@ class Attribute(NamedTuple):
 
 
 ID = re.compile("[0-9a-f]{32}")
+GIVEN_ID = re.compile(r"[0-9a-f]{32}|(\{)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(?(1)\})", re.IGNORECASE)
 
 
 def id_key(text: str) -> str:
@@ -46,7 +47,7 @@ def id_key(text: str) -> str:
 def read_id(text: str) -> str:
     """Return the id that a file gives; raise ValueError if it is none."""
     key = id_key(text.strip())
-    if not ID.fullmatch(key):
+    if not GIVEN_ID.fullmatch(text.strip()):
         raise ValueError("Must be 32 hexadecimal digits, with or without the dashes and braces of a GUID.")
     return key
 

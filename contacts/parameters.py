@@ -10,7 +10,7 @@ from contacts.errors import StatusCode, reason
 from contacts.model import ATTRIBUTES, TYPES
 from contacts.query import MAX_INTEGER, Query
 from contacts.schemas import LINE, LINE_WITHOUT_COMMAS, Strict, error
-from contacts.text import check_characters, is_blank, words
+from contacts.text import check_characters, is_blank, same_key, words
 
 FILTER_NAME = "NamesOrPhoneNumberMatches"
 ORDERS = ("Ascending", "Descending")
@@ -101,7 +101,7 @@ def limited(terms: list[str]) -> list[str]:
     """Return the terms of a search; raise ValidationError for none, or for too many or too long ones."""
     if not terms:
         raise error(StatusCode.RANGE, "Must not be blank.")
-    if max(map(len, terms)) > MAX_TERM_LENGTH:
+    if max(len(same_key(term)) for term in terms) > MAX_TERM_LENGTH:  # a ligature may be many letters
         raise error(StatusCode.RANGE, f"Give words of {MAX_TERM_LENGTH} characters at most.")
     if len(terms) > MAX_SEARCH_TERMS:
         raise error(StatusCode.RANGE, f"Give {MAX_SEARCH_TERMS} words at most.")
@@ -111,6 +111,7 @@ def limited(terms: list[str]) -> list[str]:
 def typed(texts: list[str]) -> str:
     """Return the text of q; raise ValidationError if it is blank, or has too many words or too long ones."""
     text = one(texts)
+    limited([text])
     limited(words(text) or [text])
     return text
 

@@ -110,6 +110,8 @@ def number_prefixes(number: str, plan: NumberingPlan | None = None) -> list[str]
     """
     plan = plan or site.plan
     typed = number.removeprefix("+")
+    if not typed:
+        return []
     abroad = plan.international_prefix and typed.startswith(plan.international_prefix)
     marks = [NUMBER_START] if typed != number or len(typed) < 3 else [NUMBER_PART, *[NUMBER_START] * bool(abroad)]
     return [mark + typed[:NUMBER_WORD_CHARACTERS] for mark in marks]

@@ -107,7 +107,8 @@ MATCHED = (
 # The ranks of the hits of q: the whole of a value; whole words of the name, in order; the start of the name; the rest.
 WHOLE = glob(Contact.texts, "whole") | glob(Contact.texts, "whole_dialled")
 IN_ORDER = reduce(or_, (glob(Contact.words, f"in_order_{place}") for place in range(4)))
-STARTS = (Contact.name_key >= parameter("start")) & (Contact.name_key < parameter("end"))
+OF_BASE = (Contact.name_key >= parameter("base")) & (Contact.name_key < parameter("end"))
+STARTS = OF_BASE & (glob(Contact.name_key, "start") | glob(Contact.texts, "start_text"))
 RANK = Case(None, ((WHOLE, 0), (IN_ORDER, 1), (STARTS, 2)), 3)
 # How many levels of similar words have a contact among those that they find: the more, the nearer.
 NEARNESS = (
@@ -394,8 +395,9 @@ def rank_statements(shape: Shape, rank: int) -> tuple[Compiled, Compiled]:
         in_order = hits.order_by(*ordered).limit(parameter("limit")).offset(parameter("offset"))
         found = Contact.select(JSON).where(Contact.seq.in_(in_order))
         return Compiled(found.order_by(*ordered)), counting(hits)
-    hits = Contact.select(JSON).where(STARTS) if rank == 2 else source(shape, [JSON], walk=True)
-    hits = hits.where(*tests)
+    if rank == 2:
+        tests.append(STARTS)
+    hits = source(shape, [JSON], walk=True).where(*tests)
     return limited(hits.order_by(*ordered)), counting(hits)
 
 

@@ -40,6 +40,8 @@ NOTHING = '""'
 
 # The mark of a userName's words: nobody shares them, so that inside and similar would look through them in vain.
 LOGIN = "!"
+# The mark of a number's letters and digits as they are written, where it is dialled otherwise. For patterns alone.
+WRITTEN = "%"
 # All words with marks stand before this one.
 FIRST_UNMARKED = "0"
 
@@ -63,7 +65,11 @@ def search_columns(values: Sequence[tuple[str, str]], number: str) -> dict[str, 
     texts = [VALUE + same_key(value) for _, value in values]
     key = number_key(number)
     ends = (ABROAD if key.startswith("+") else HERE, DIALLED)
-    dialled = [f"{NUMBER}{digits}{end}" for digits, end in zip(number_spellings(key), ends, strict=False)]
+    spelled = number_spellings(key)
+    dialled = [f"{NUMBER}{digits}{end}" for digits, end in zip(spelled, ends, strict=False)]
+    if (written := wildcard_number(same_key(number).replace("*", ""))) and written not in spelled:
+        dialled.append(f"{NUMBER}{written}{DIALLED}")
+        others.append(WRITTEN + written[:NUMBER_WORD_CHARACTERS])
     return {
         "words": "|".join("".join(f" {form} " for form in each) for each in named) + "\n" + " ".join(others),
         "texts": "".join((*texts, VALUE, *dialled)),
@@ -137,24 +143,33 @@ def escaped(text: str) -> str:
     return re.sub(r"[\[?]", r"[\g<0>]", text)
 
 
+def literal(text: str) -> str:
+    """Return text for GLOB, in which nothing means something."""
+    return re.sub(r"[\[?*]", r"[\g<0>]", text)
+
+
 def rank_values(text: str) -> dict[str, Any]:
     """Return the values of query.RANK, by which the hits of q are ranked."""
     typed = words(text)
     number = number_key(text) if typed_number(text) else ""
     in_order = zip(*map(spellings, typed), strict=True)
     orders = [*dict.fromkeys(f"*{'*|*'.join(f' {word} ' for word in way)}*\n*" for way in in_order), "", "", "", ""]
-    start = order_start(text)
+    same, start = same_key(text), order_start(text)
+    # The order has numbers as wholes: what begins with queue 1, as Queue 10 does, is found among all queues.
+    base = order_start(re.sub(r"\d+\Z", "", same))
     return {
         "whole_key": order_key(text),
         "whole_number": number or None,
-        "whole": f"*{VALUE}{escaped(same_key(text)).replace('*', '[*]')}{VALUE}*",
+        "whole": f"*{VALUE}{literal(same)}{VALUE}*",
         "whole_dialled": f"*{NUMBER}{number.strip('+')}{ABROAD if '+' in number else HERE}*" if number else "",
         "whole_words": " AND ".join(
             f"({' OR '.join(quoted(form, False) for form in word_forms(word))})" for word in typed
         ),
         **{f"in_order_{i}": orders[i] for i in range(4)},
-        "start": start,
-        "end": f"{start}\U0010ffff",
+        "base": base,
+        "end": f"{base}\U0010ffff",
+        "start": f"{literal(start)}*",
+        "start_text": f"{VALUE}{literal(same)}*",
     }
 
 
@@ -237,7 +252,8 @@ def start_match(text: str, number: str) -> str:
     if not starts or (number and not digits):
         return ""
     names = " AND ".join(map(word_match, starts))
-    return f"(({names}) OR {quoted(NUMBER_START + digits[:NUMBER_WORD_CHARACTERS])})" if number else f"({names})"
+    numbers = " OR ".join(quoted(mark + digits[:NUMBER_WORD_CHARACTERS]) for mark in (NUMBER_START, WRITTEN))
+    return f"(({names}) OR {numbers})" if number else f"({names})"
 
 
 def regexp(text: str, number: str) -> str:

@@ -127,7 +127,8 @@ class Staging:
         Incoming.update(seq=identified).where(Incoming.id.is_null(False)).execute()
         others = fn.EXISTS(Contact.select(Contact.seq).where(Contact.seq == Incoming.seq, Contact.type != self.type))
         reasons = json.dumps({"id": f"The directory has a contact of another type than {self.type} with this id."})
-        Incoming.update(reasons=reasons, given=Incoming.contact, seq=None).where(GOOD, others).execute()
+        Incoming.update(reasons=reasons).where(GOOD, others).execute()
+        Incoming.update(seq=None).where(others).execute()
 
         other_row = Incoming.alias()
         elsewhere = fn.EXISTS(other_row.select(other_row.number).where(other_row.id == Contact.id))
@@ -137,19 +138,18 @@ class Staging:
     def rejected(self) -> Iterator[tuple[Row, dict[str, str]]]:
         """Yield the bad rows as they were, in their order, each with the reasons by column."""
         for row in Incoming.select().where(~GOOD).order_by(Incoming.number).dicts().iterator():
-            yield Row(row["line"], json.loads(row["given"] or row["contact"])), json.loads(row["reasons"])
+            values = json.loads(row["given"]) if row["given"] else {"id": row["id"] or "", **json.loads(row["contact"])}
+            yield Row(row["line"], values), json.loads(row["reasons"])
 
     def compare(self, delete: bool) -> dict[str, int]:
         """Find the differences; return the numbers of contacts added, changed, removed, unchanged and rejected."""
         row = Incoming.alias()
         present = row.select(row.number).where(row.seq == Contact.seq)
+        if self.type != "Custom":
+            self.reject_taken_keys(delete)
         if delete:
             removed = Contact.select(Value("removed"), Contact.id).where(Contact.type == self.type, ~fn.EXISTS(present))
             Difference.insert_from(removed, [Difference.action, Difference.contact_id]).execute()
-        elif self.type != "Custom":
-            holder = Contact.select(Contact.seq).where(self.same_key, Contact.seq != Incoming.seq, ~fn.EXISTS(present))
-            reasons = json.dumps({self.attribute.name: "A contact has it that the file does not have, and that stays."})
-            Incoming.update(reasons=reasons).where(GOOD, Incoming.id.is_null(False), fn.EXISTS(holder)).execute()
         if self.type != "Custom":
             # CROSS: SQLite goes through the rows and looks up their contacts.
             changed = Incoming.select(Value("changed"), Contact.id, Incoming.number)
@@ -166,6 +166,22 @@ class Staging:
         counts["unchanged"] = Incoming.select().where(GOOD).count() - counts["added"] - counts["changed"]
         counts["rejected"] = Incoming.select().where(~GOOD).count()
         return counts
+
+    def reject_taken_keys(self, delete: bool) -> None:
+        """Make bad rows of those with the key of another contact that keeps it, as a bad row or none names it."""
+        row = Incoming.alias()
+        named = row.select(row.number).where(row.seq == Contact.seq)
+        keeps = fn.EXISTS(named.where(row.reasons.is_null(False)))
+        if not delete:
+            keeps |= ~fn.EXISTS(named)
+        another = Incoming.seq.is_null() | (Contact.seq != Incoming.seq)
+        holder = Contact.select(Contact.seq).where(self.same_key, another, keeps)
+        reasons = json.dumps(
+            {self.attribute.name: "A contact has it that keeps it, as no good row names that contact."}
+        )
+        taking = Incoming.update(reasons=reasons).where(GOOD, fn.EXISTS(holder))
+        while taking.execute():  # the contacts of these rows keep theirs, too
+            pass
 
     def lost(self) -> dict[str, int]:
         """Return the attributes that no row has and that contacts would lose, with the number of those."""

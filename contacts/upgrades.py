@@ -96,8 +96,11 @@ def numbering_plan(path: Path) -> str:
             return ",".join(phone.site.plan)
 
 
-def prepare(name: str) -> None:
-    """Make the database in this file unless it exists; bring an older one to this version and numbering plan.
+def prepare(name: str, renumber: bool = False) -> None:
+    """Make the database in this file unless it exists, and bring an older one to this version.
+
+    The keys of numbers are made anew for another numbering plan where `renumber` says so, at the server's start; a
+    command has it as the service does.
 
     For the server's start and for the commands that may make a database. Raise SettingsError, in one line, if the file
     cannot be used; a file of another program or of a newer version is not touched.
@@ -108,9 +111,15 @@ def prepare(name: str) -> None:
             version = inspect(path)
             if not version:
                 create(path)
+                renumber = True
             elif version < SCHEMA_VERSION:
                 upgrade(path, version)
-            if numbering_plan(path) != ",".join(phone.site.plan):
+            if (known := numbering_plan(path)) != ",".join(phone.site.plan):
+                if not renumber:
+                    raise SettingsError(
+                        f"the service's CONTACTS_COUNTRY_CODE, _TRUNK_PREFIX, _INTERNATIONAL_PREFIX are {known!r} and "
+                        f"here {','.join(phone.site.plan)!r}; set them alike, or start the service with the new ones"
+                    )
                 with closing(sqlite3.connect(path, isolation_level=None, timeout=WRITE_TIMEOUT_S)) as connection:
                     make_anew(connection)
     except (OSError, sqlite3.Error) as error:

@@ -53,7 +53,7 @@ def new_database(tmp_path_factory):
 def started(settings):
     """The application as a server starts it: with its database made."""
     app = create_app(settings)
-    prepare(app.config["DATABASE"])
+    prepare(app.config["DATABASE"], renumber=True)
     return app
 
 

@@ -62,8 +62,8 @@ def fits(contact, argument):
         return True
     number = letters_and_digits(pattern)
     stored = contact.get("phoneNumber", "")
-    dialled = number_spellings(number_key(stored))
-    return number.strip("*") != "" and any(like(each, number) for each in dialled)
+    dialled = [*number_spellings(number_key(stored)), letters_and_digits(same_key(stored).replace("*", ""))]
+    return number.strip("*") != "" and any(like(each, number) for each in dialled if each)
 
 
 @cache
@@ -139,7 +139,8 @@ def rank(contact, q):
         return 0
     if any(in_order(typed, contact["name"]) for typed in zip(*map(spellings, words(q)), strict=True)):
         return 1
-    return 2 if order_key(contact["name"]).startswith(order_start(q)) else 3
+    starts = order_key(contact["name"]).startswith(order_start(q)) or same_key(contact["name"]).startswith(same_key(q))
+    return 2 if starts else 3
 
 
 def ordered(contacts, attributes, descending):

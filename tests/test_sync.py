@@ -507,7 +507,17 @@ def test_many_logins_change_hands(sync, agent, sql):
             ["line 2, id: The directory has a contact of another type than User"],
         ),
         ("id,userName,name\nx,anna,Anna\n", ["line 2, id: Must be 32 hexadecimal digits"]),
-        (f"id,userName,name\n{A}0,anna,Anna\n", ["line 2, id: Must be 32 hexadecimal digits"]),
+        *(
+            (f"id,userName,name\n{each},anna,Anna\n", ["line 2, id: Must be 32 hexadecimal digits"])
+            for each in (
+                f"{A}0",
+                f"{{{A}",
+                f"{A}}}",
+                f"{{{{{A}}}}}",
+                A.replace("-", "", 1),
+                f"{{{A.replace('-', '')}}}",
+            )
+        ),
         (
             f"id,userName,name\n{A},anna,Anna\n{A.upper()},ben,Ben\n",
             ["line 2, id: The same as on line 3", "line 3, id"],
@@ -526,7 +536,7 @@ def test_bad_ids_and_keys_are_reported(text, reasons, sync, queue, sql):
 def test_a_login_of_a_contact_that_stays_cannot_be_taken(sync, agent):
     sync(f"id,userName,name\n{A},anna,Anna\n{B},ben,Ben\n")
     output = sync(f"id,userName,name\n{A},ben,Anna\n", "--no-delete", status=1)
-    assert "line 2, userName: A contact has it that the file does not have, and that stays." in output
+    assert "line 2, userName: A contact has it that keeps it, as no good row names that contact." in output
     assert logins(agent) == {"anna": IDS[0], "ben": IDS[1]}
 
 
@@ -546,3 +556,38 @@ def test_imports_keep_ids_and_add_nothing_again(flask, agent):
         flask("import", file=f"id,name\n{A},Other\n")
         == "Custom: 0 added, 0 changed, 0 removed, 1 unchanged, 0 rejected\n"
     )
+
+
+PEOPLE = {letter: letter * 32 for letter in "abc"}
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize("options", [(), ("--no-delete",)])
+@pytest.mark.parametrize(
+    ("rows", "kept"),
+    [
+        (["{a},a2," + LONG, "{b},a,Bob", "{c},c,Cid"], "ab"),  # Ann is named by a bad row, and keeps her login
+        (["{a},b,Ann", "{b},a,Bob", ",a,Other", "{c},c,Cid"], "ab"),  # a is there twice
+        (["{a},a2," + LONG, ",a,New", "{b},b,Bob", "{c},c,Cid"], "ab"),
+        (["{a},b,Ann", "{b},c,Bob", "{c},c2," + LONG], "abc"),  # each waits for the next
+    ],
+)
+def test_a_contact_that_a_bad_row_names_keeps_its_login(rows, kept, options, sync, agent, tmp_path):
+    sync("id,userName,name\n" + "".join(f"{PEOPLE[each]},{each},Name\n" for each in "abc"))
+    text = "id,userName,name\n" + "".join(row.format(**PEOPLE) + "\n" for row in rows)
+    output = sync(text, "--rejects", str(tmp_path / "bad.csv"), *options, status=2)
+    there = logins(agent)
+    assert {each: there[each] for each in kept} == {each: PEOPLE[each] for each in kept}
+    assert len(there) == 3
+    assert "0 added" in output
+    # The ids of bad rows are kept with them.
+    bad = (tmp_path / "bad.csv").read_text(encoding="utf-8")
+    assert all(row.format(**PEOPLE).split(",")[0] in bad for row in rows[:2] if row.split(",")[1] != "c")
+
+
+def test_a_bad_row_with_the_id_of_another_type_is_matched_by_its_login(sync, agent, queue, tmp_path):
+    sync("userName,name\na,Ann\nb,Bob\n")
+    text = f"id,userName,name\n{queue['id']},a,{LONG}\n,b,Bob\n"
+    output = sync(text, "--rejects", str(tmp_path / "bad.csv"), "--max-delete", "50%", status=2)
+    assert "0 removed" in output
+    assert set(logins(agent)) == {"a", "b"}

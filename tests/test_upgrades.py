@@ -262,3 +262,23 @@ def test_commands_upgrade_too(old):
     assert ran.returncode == 0, ran.stderr
     assert f"schema version: {SCHEMA_VERSION}" in ran.stdout
     assert ran.stdout.endswith("all is well\n")
+
+
+def test_commands_leave_the_numbering_plan_to_the_service(path, start):
+    client = Client(start(path), ADMIN)
+    client.create("Berlin", "030 5550199")
+    db.close()
+    before = dump(path)
+    for command in (["check"], ["token", "list"], ["export", "-"]):
+        ran = subprocess.run(
+            [sys.executable, "-m", "flask", *command],
+            cwd=ROOT,
+            env={**os.environ, "CONTACTS_DATABASE": str(path), "CONTACTS_COUNTRY_CODE": "49"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 1
+        assert ran.stderr.startswith("Error: the service's CONTACTS_COUNTRY_CODE")
+        assert len(ran.stderr.splitlines()) == 1
+    assert dump(path) == before

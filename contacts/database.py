@@ -140,9 +140,13 @@ class Compiled:
         """Return the values in the order of the statement's parameters."""
         return [values[each.name] if isinstance(each, Parameter) else each for each in self.parameters]
 
+    def execute(self, values: Mapping[str, Any], database: peewee.SqliteDatabase = db) -> Any:
+        """Execute the statement; return SQLite's cursor."""
+        return database.execute_sql(self.sql, self.bind(values))
+
     def rows(self, values: Mapping[str, Any], database: peewee.SqliteDatabase = db) -> list[dict[str, Any]]:
         """Execute the statement; return its rows by column name."""
-        cursor = database.execute_sql(self.sql, self.bind(values))
+        cursor = self.execute(values, database)
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import peewee
 
-from contacts.database import Compiled, Table, db, parameter, write_transaction
+from contacts.database import Compiled, Table, parameter, write_transaction
 from contacts.phone import number_key
 from contacts.search import LOGIN, search_columns
 from contacts.text import order_key
@@ -46,10 +46,9 @@ def id_key(text: str) -> str:
 
 def read_id(text: str) -> str:
     """Return the id that a file gives; raise ValueError if it is none."""
-    key = id_key(text.strip())
     if not GIVEN_ID.fullmatch(text.strip()):
         raise ValueError("Must be 32 hexadecimal digits, with or without the dashes and braces of a GUID.")
-    return key
+    return id_key(text.strip())
 
 
 USER = ("User",)
@@ -208,8 +207,9 @@ UNCHANGED = Contact.json == parameter("known_json")
 
 FIND = Compiled(Contact.select(JSON).where(IDENTIFIED))
 FIND_ROW = Compiled(Contact.select(*(getattr(Contact, column) for column in ROW_COLUMNS)).where(IDENTIFIED))
-CREATE = Compiled(Contact.insert({column: parameter(column) for column in ROW_COLUMNS}))
-ADD = Compiled(Contact.insert({column: parameter(column) for column in ROW_COLUMNS}).on_conflict_ignore())
+NEW_ROW = Contact.insert({column: parameter(column) for column in ROW_COLUMNS})
+CREATE = Compiled(NEW_ROW)
+ADD = Compiled(NEW_ROW.on_conflict_ignore())
 REMOVE = Compiled(Contact.delete().where(IDENTIFIED))
 # What no two contacts of a type share; taking it removes whoever has it.
 UNIQUE_KEYS = {"User": "user_name_key", "Queue": "name_key"}
@@ -249,7 +249,7 @@ def create(contact: Mapping[str, str]) -> tuple[str, bytes]:
     """Add a contact in the API's terms; return its id and JSON, once they are on disk."""
     row = row_of({**contact, "id": new_id()})
     with write_transaction():
-        db.execute_sql(CREATE.sql, CREATE.bind(row))
+        CREATE.execute(row)
     return str(row["id"]), str(row["json"]).encode()
 
 

@@ -119,14 +119,19 @@ def number_prefixes(number: str, plan: NumberingPlan | None = None) -> list[str]
 
 def wildcard_number(pattern: str) -> str:
     """Return the letters, digits and * of a pattern (as same_key has it); "" if it has stars alone."""
-    kept = "".join(str(digit(c)) if c.isdigit() else c for c in pattern if c == "*" or c.isalnum())
+    kept = _with_digits("".join(c for c in pattern if c == "*" or c.isalnum()))
     return re.sub(r"\*+", "*", kept) if kept.strip("*") else ""
 
 
 def _number_text(text: str) -> str:
     """Return text folded, digits of every script as 0 to 9, without tel: and suffix."""
-    text = text.lower() if text.isascii() else "".join(str(digit(c)) if c.isdigit() else c for c in same_key(text))
+    text = text.lower() if text.isascii() else _with_digits(same_key(text))
     return _SUFFIX.sub("", text.lstrip().removeprefix("tel:"), count=1)
+
+
+def _with_digits(text: str) -> str:
+    """Return text with digits of every script as 0 to 9."""
+    return "".join(str(digit(c)) if c.isdigit() else c for c in text)
 
 
 def _dialled(text: str, plan: NumberingPlan) -> str:

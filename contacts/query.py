@@ -63,6 +63,11 @@ class Shape(NamedTuple):
     sort: tuple[str, ...]
     descending: bool
 
+    @property
+    def ranking(self) -> str:
+        """Return the way by whose ranks the contacts are sorted; "" where something else is asked for."""
+        return "" if self.sort else self.way
+
 
 def plus(column: Any) -> Any:
     """Return a column by which SQLite is not to look up or sort (https://www.sqlite.org/optoverview.html)."""
@@ -144,8 +149,7 @@ def hits(shape: Shape, values: dict[str, Any], size: int) -> tuple[int, list[int
     """Return the number of contacts of a shape, and those that a search finds, by seq; None for too many to sort."""
     if shape.matched or shape.test:
         few = max(MAX_SORTED_HITS, int(MAX_SORTED_SHARE * size))
-        statement = hits_statement(shape)
-        found = [row[0] for row in db.execute_sql(statement.sql, statement.bind(values | {"limit": few + 1}))]
+        found = [row[0] for row in hits_statement(shape).execute(values | {"limit": few + 1})]
         if len(found) <= few:
             return len(found), found
     return count_statement(shape).rows(values)[0]["total"], None
@@ -177,7 +181,7 @@ def page(shape: Shape, values: dict[str, Any], total: int, found: list[int] | No
     offset, wanted = values["offset"], values["limit"]
     if found is not None:
         return rows(sort_statement(shape), values | {"found": json.dumps(found)})
-    if shape.way == "start" and not shape.sort:
+    if shape.ranking == "start":
         return best_hits(shape, values)
     searched = shape.matched or bool(shape.test)
     if backward := not searched and offset > total / 2:
@@ -216,7 +220,7 @@ def stream(shape: Shape, values: dict[str, Any], fields: tuple[str, ...] | None)
         yield b"%d" % state["revision"]
         yield beginning(shape, total)
         statement = page_statement(shape, 2 * total > state["size"] and not shape.matched)
-        cursor = database.execute_sql(statement.sql, statement.bind(values))
+        cursor = statement.execute(values, database)
         separator = b""
         while block := cursor.fetchmany(STREAM_BLOCK_ROWS):
             yield separator + selected([row[0] for row in block], fields)
@@ -313,14 +317,13 @@ def source(shape: Shape, columns: Sequence[Any], walk: bool = False) -> Any:
 def ranked(shape: Shape, backward: bool = False) -> list[Any]:
     """Return the order of the contacts: where nothing else is asked for, the best hits of q first."""
     ordered = order(shape, backward)
-    if shape.way == "start" and not shape.sort:
-        return [RANK, *ordered]
-    return [SQL("nearness.levels DESC"), *ordered] if shape.way == "similar" and not shape.sort else ordered
+    ranks: dict[str, list[Any]] = {"start": [RANK], "similar": [SQL("nearness.levels DESC")]}
+    return [*ranks.get(shape.ranking, []), *ordered]
 
 
 def measured(shape: Shape, query: Any) -> Any:
     """Return the query for contacts, with their nearness where ranked() asks for it."""
-    if shape.way == "similar" and not shape.sort:
+    if shape.ranking == "similar":
         return query.join(NEARNESS, "LEFT JOIN", on=(Contact.seq == SQL("nearness.seq")))
     return query
 
@@ -353,23 +356,27 @@ def found_alone(shape: Shape) -> Any:
 def sort_statement(shape: Shape) -> Compiled:
     """Return the statement for a page of the contacts that a search has found."""
     found = Contact.select(JSON).where(Contact.seq.in_(listed("found")))
-    return limited(measured(shape, found).order_by(*ranked(shape)))
+    return Compiled(paged(measured(shape, found).order_by(*ranked(shape))))
 
 
 @lru_cache(maxsize=1024)
 def page_statement(shape: Shape, walk: bool, backward: bool = False) -> Compiled:
     """Return the statement for a page of contacts; `walk`: they are walked in their order, by no index of a filter."""
     if shape.test and not shape.matched:  # an index is walked that has all to test and to sort by
-        in_order = source(shape, [Contact.seq]).order_by(*(plus(each) for each in order(shape, backward)))
-        seqs = in_order.limit(parameter("limit")).offset(parameter("offset"))
-        return Compiled(Contact.select(JSON).where(Contact.seq.in_(seqs)).order_by(*order(shape, backward)))
+        ordered = order(shape, backward)
+        return contacts_of(paged(source(shape, [Contact.seq]).order_by(*map(plus, ordered))), ordered)
     found = source(shape, [JSON], walk)
-    return limited(measured(shape, found).order_by(*ranked(shape, backward)))
+    return Compiled(paged(measured(shape, found).order_by(*ranked(shape, backward))))
 
 
-def limited(contacts: Any) -> Compiled:
-    """Return the statement for a page of a query."""
-    return Compiled(contacts.limit(parameter("limit")).offset(parameter("offset")))
+def paged(query: Any) -> Any:
+    """Return the query for a page of a query."""
+    return query.limit(parameter("limit")).offset(parameter("offset"))
+
+
+def contacts_of(seqs: Any, ordered: list[Any]) -> Compiled:
+    """Return the statement for the contacts of a page whose seqs a query selects: only their rows are read."""
+    return Compiled(Contact.select(JSON).where(Contact.seq.in_(seqs)).order_by(*ordered))
 
 
 @lru_cache(maxsize=1024)
@@ -386,19 +393,16 @@ def rank_statements(shape: Shape, rank: int) -> tuple[Compiled, Compiled]:
         ]
         merged = reduce(or_, of_keys)
         by_name = [SQL("name_key DESC"), SQL("seq DESC")] if shape.descending else [SQL("name_key"), SQL("seq")]
-        best = merged.order_by(*by_name).limit(parameter("limit")).offset(parameter("offset"))
-        found = Contact.select(JSON).where(Contact.seq.in_(peewee.Select([best], [SQL("seq")])))
-        return Compiled(found.order_by(*ordered)), counting(merged)
+        seqs = peewee.Select([paged(merged.order_by(*by_name))], [SQL("seq")])
+        return contacts_of(seqs, ordered), counting(merged)
     if rank == 1:
         whole_words = Expression(ContactSearch.match, "MATCH", parameter("whole_words"))
         hits = Contact.select(Contact.seq).from_(HITS).where(whole_words, MATCHED[1], IN_ORDER, *tests)
-        in_order = hits.order_by(*ordered).limit(parameter("limit")).offset(parameter("offset"))
-        found = Contact.select(JSON).where(Contact.seq.in_(in_order))
-        return Compiled(found.order_by(*ordered)), counting(hits)
+        return contacts_of(paged(hits.order_by(*ordered)), ordered), counting(hits)
     if rank == 2:
         tests.append(STARTS)
     hits = source(shape, [JSON], walk=True).where(*tests)
-    return limited(hits.order_by(*ordered)), counting(hits)
+    return Compiled(paged(hits.order_by(*ordered))), counting(hits)
 
 
 def counting(query: Any) -> Compiled:

@@ -18,7 +18,7 @@ import peewee
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from contacts.database import Compiled, Table, db
+from contacts.database import Compiled, Table
 from contacts.phone import (
     NUMBER_START,
     NUMBER_WORD_CHARACTERS,
@@ -56,10 +56,7 @@ MAX_ALTERNATIVES = 1000
 def search_columns(values: Sequence[tuple[str, str]], number: str) -> dict[str, str]:
     """Return the columns texts and words for values, each with its mark, the name first, and for a number or ""."""
     named = [word_forms(word) for word in words(values[0][1])]
-    forms = [
-        (mark, word_forms(start)) for mark, value in values for word in words(value) for start in word_starts(word)
-    ]
-    found = dict.fromkeys(mark + form for mark, each in forms for form in each)
+    found = dict.fromkeys(mark + form for mark, value in values for form in forms(value))
     of_name = set().union(*named)
     others = [word for word in (*found, *number_words(number)) if word not in of_name]
     texts = [VALUE + same_key(value) for _, value in values]
@@ -125,17 +122,22 @@ def quoted(word: str, prefix: bool = True) -> str:
 def word_match(word: str, alternatives: Iterable[str] = ()) -> str:
     """Return what looks for the words that begin with a word in any of its forms, or that are one of the others."""
     starts = [quoted(mark + form) for form in word_forms(word) for mark in ("", LOGIN)]
-    return f"({' OR '.join([*starts, *(quoted(each, False) for each in alternatives)])})"
+    return any_of([*starts, *(quoted(each, False) for each in alternatives)])
+
+
+def any_of(matches: Iterable[str]) -> str:
+    """Return what looks for the contacts that any of these find."""
+    return f"({' OR '.join(matches)})"
 
 
 def terms_match(asked: list[Term], alternatives: Mapping[str, Iterable[str]]) -> str:
-    """Return what looks for the contacts that all terms find; `alternatives` by word."""
+    """Return what looks for the contacts that all terms find, none without terms; `alternatives` by word."""
     found = []
     for term in asked:
         names = " AND ".join(word_match(word, alternatives.get(word, ())) for word in term.words)
         numbers = " OR ".join(map(quoted, term.numbers))
         found.append(f"(({names}) OR {numbers})" if names else f"({numbers})")
-    return " AND ".join(found)
+    return " AND ".join(found) or NOTHING
 
 
 def escaped(text: str) -> str:
@@ -145,7 +147,7 @@ def escaped(text: str) -> str:
 
 def literal(text: str) -> str:
     """Return text for GLOB, in which nothing means something."""
-    return re.sub(r"[\[?*]", r"[\g<0>]", text)
+    return escaped(text).replace("*", "[*]")
 
 
 def rank_values(text: str) -> dict[str, Any]:
@@ -162,9 +164,7 @@ def rank_values(text: str) -> dict[str, Any]:
         "whole_number": number or None,
         "whole": f"*{VALUE}{literal(same)}{VALUE}*",
         "whole_dialled": f"*{NUMBER}{number.strip('+')}{ABROAD if '+' in number else HERE}*" if number else "",
-        "whole_words": " AND ".join(
-            f"({' OR '.join(quoted(form, False) for form in word_forms(word))})" for word in typed
-        ),
+        "whole_words": " AND ".join(any_of(quoted(form, False) for form in word_forms(word)) for word in typed),
         **{f"in_order_{i}": orders[i] for i in range(4)},
         "base": base,
         "end": f"{base}\U0010ffff",
@@ -175,7 +175,7 @@ def rank_values(text: str) -> dict[str, Any]:
 
 def vocabulary() -> list[str]:
     """Return the words of names that there are."""
-    return [row[0] for row in db.execute_sql(WORDS_OF_NAMES.sql, WORDS_OF_NAMES.bind({}))]
+    return [row[0] for row in WORDS_OF_NAMES.execute({})]
 
 
 def inside(word: str, known: list[str]) -> list[str]:
@@ -200,10 +200,9 @@ def similar(word: str, known: list[str]) -> dict[str, int]:
 def ways(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the ways to find what was typed, the best first, each with its name and the values to bind."""
     asked = terms(text)
-    if not asked:  # marks alone
-        yield "start", {"match": NOTHING, **rank_values(text)}
-        return
     yield "start", {"match": terms_match(asked, {}), **rank_values(text)}
+    if not asked:  # marks alone
+        return
     typed = dict.fromkeys(word for term in asked for word in term.words)
     known = vocabulary()
     yield "inside", {"match": terms_match(asked, {word: inside(word, known) for word in typed})}

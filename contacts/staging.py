@@ -58,6 +58,10 @@ NO_VALUES = dict.fromkeys(INCOMING_COLUMNS)
 GOOD = Incoming.reasons.is_null()
 ADD = Compiled(Incoming.insert({column: parameter(column) for column in INCOMING_COLUMNS}))
 
+# The rows that are matched with a contact, in a query for contacts or for other rows.
+OTHER = Incoming.alias()
+MATCHED = OTHER.select(OTHER.number).where(OTHER.seq == Contact.seq)
+
 # JSON that differs behind the id, {"id":"…", which incoming rows do not have.
 DIFFERS = fn.SUBSTR(Contact.json, len('{"id":"",') + 33) != fn.SUBSTR(Incoming.contact, 2)
 
@@ -130,8 +134,7 @@ class Staging:
         Incoming.update(reasons=reasons).where(GOOD, others).execute()
         Incoming.update(seq=None).where(others).execute()
 
-        other_row = Incoming.alias()
-        elsewhere = fn.EXISTS(other_row.select(other_row.number).where(other_row.id == Contact.id))
+        elsewhere = fn.EXISTS(OTHER.select(OTHER.number).where(OTHER.id == Contact.id))
         found = Contact.select(Contact.seq).where(self.same_key, ~elsewhere).limit(1)
         Incoming.update(seq=found).where(Incoming.seq.is_null()).execute()
 
@@ -143,14 +146,11 @@ class Staging:
 
     def compare(self, delete: bool) -> dict[str, int]:
         """Find the differences; return the numbers of contacts added, changed, removed, unchanged and rejected."""
-        row = Incoming.alias()
-        present = row.select(row.number).where(row.seq == Contact.seq)
-        if self.type != "Custom":
-            self.reject_taken_keys(delete)
         if delete:
-            removed = Contact.select(Value("removed"), Contact.id).where(Contact.type == self.type, ~fn.EXISTS(present))
+            removed = Contact.select(Value("removed"), Contact.id).where(Contact.type == self.type, ~fn.EXISTS(MATCHED))
             Difference.insert_from(removed, [Difference.action, Difference.contact_id]).execute()
         if self.type != "Custom":
+            self.reject_taken_keys(delete)
             # CROSS: SQLite goes through the rows and looks up their contacts.
             changed = Incoming.select(Value("changed"), Contact.id, Incoming.number)
             joined = changed.join(Contact, JOIN.CROSS).where(GOOD, Incoming.seq == Contact.seq, DIFFERS)
@@ -169,11 +169,9 @@ class Staging:
 
     def reject_taken_keys(self, delete: bool) -> None:
         """Make bad rows of those with the key of another contact that keeps it, as a bad row or none names it."""
-        row = Incoming.alias()
-        named = row.select(row.number).where(row.seq == Contact.seq)
-        keeps = fn.EXISTS(named.where(row.reasons.is_null(False)))
+        keeps = fn.EXISTS(MATCHED.where(OTHER.reasons.is_null(False)))
         if not delete:
-            keeps |= ~fn.EXISTS(named)
+            keeps |= ~fn.EXISTS(MATCHED)
         another = Incoming.seq.is_null() | (Contact.seq != Incoming.seq)
         holder = Contact.select(Contact.seq).where(self.same_key, another, keeps)
         reasons = json.dumps(

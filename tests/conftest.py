@@ -196,7 +196,7 @@ def add(**values):
     """
     row = model.row_of({"id": f"{next(numbers):012x}{secrets.token_hex(10)}", **values})
     with model.write_transaction():
-        db.execute_sql(model.CREATE.sql, model.CREATE.bind(row))
+        model.CREATE.execute(row)
     return json.loads(row["json"])
 
 

@@ -14,6 +14,7 @@ from contacts import (
     metrics,
     middleware,
     openapi,
+    origins,
     phone,
     roles,
     settings,
@@ -28,6 +29,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     Raise settings.SettingsError, in one line, for a bad setting.
     """
     app = Flask("contacts", static_folder=None)
+    app.url_map.strict_slashes = False  # a slash at the end of a path changes nothing
     app.config.update(
         API_TITLE="Contacts",
         API_VERSION="1.0",
@@ -42,10 +44,10 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     phone.init_app(app)
     database.init_app(app)
     middleware.init_app(app)
+    origins.init_app(app)
     roles.init_app(app)
     api = openapi.init_app(app)
     api.register_blueprint(views.blp, url_prefix=app.config["URL_PREFIX"] or None)
-    views.init_app(app)
     app.register_blueprint(health.blp)
     app.register_blueprint(metrics.blp)
     app.register_blueprint(openapi.blp)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from flask import Response, request
+from werkzeug.datastructures import ETags
 
 from contacts.errors import ApiError, StatusCode
 from contacts.facts import Facts, facts
@@ -47,7 +48,7 @@ def write_answer(contact: bytes, status: int = 200, **headers: str) -> Response:
 
 def is_current(tag: str) -> bool:
     """Return whether the client has this state (If-None-Match, weak comparison: RFC 9110, 13.1.2)."""
-    return "If-None-Match" in request.headers and request.if_none_match.contains_weak(tag)
+    return "If-None-Match" in request.headers and has(request.if_none_match, tag)
 
 
 def not_modified(tag: str) -> Response:
@@ -60,5 +61,12 @@ def check_if_match(tag: str) -> None:
 
     Weak tags count, as a proxy that compresses weakens them.
     """
-    if "If-Match" in request.headers and not request.if_match.contains_weak(tag):
+    if "If-Match" in request.headers and not has(request.if_match, tag):
         raise ApiError(412, StatusCode.INVALID, "The contact has changed since you read it (If-Match); read it again.")
+
+
+def has(tags: ETags, tag: str) -> bool:
+    """Return whether tags that a client sends have this one, also weak (W/"x") or as a proxy suffixed it ("x-gzip")."""
+    return bool(tags.star_tag) or tag in {
+        each.partition("-")[0] for each in filter(None, tags.as_set(include_weak=True))
+    }

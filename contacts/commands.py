@@ -20,8 +20,7 @@ from contacts.database import RESTORE_ADVICE, SCHEMA_VERSION, database_path, sep
 from contacts.errors import unavailable
 from contacts.maintenance import MaintenanceError, refuse_database, replacing
 from contacts.model import ATTRIBUTES, TYPES, VALUES, Contact, Token
-from contacts.roles import SPELLINGS, Role
-from contacts.settings import CHECKS, SettingsError
+from contacts.settings import CHECKS, ROLE_SPELLINGS, Role, SettingsError
 from contacts.sync import Summary, Sync, SyncError
 
 MAX_SHOWN_REJECTS = 20  # --rejects writes all of them
@@ -80,9 +79,9 @@ def number_or_percentage(value: str) -> tuple[float, bool]:
 
 def role_name(value: str) -> Role:
     """Return the role that an argument names, spelled as in the role header."""
-    if value.strip().lower() not in SPELLINGS:
+    if value.strip().lower() not in ROLE_SPELLINGS:
         raise click.BadParameter(f"{value!r} is not a role; there are: {', '.join(Role)}")
-    return SPELLINGS[value.strip().lower()]
+    return ROLE_SPELLINGS[value.strip().lower()]
 
 
 def reading_options(command: Any) -> Any:
@@ -266,9 +265,7 @@ def backup_command(file: Path, overwrite: bool) -> None:
 def check_command() -> None:
     """Check the settings and the database; print what there is, and what to do when something is wrong."""
     for name in CHECKS:
-        value = current_app.config[name]
-        shown = ", ".join(sorted(map(str, value))) if isinstance(value, frozenset) else value
-        click.echo(f"CONTACTS_{name}: {shown or '(empty)'}")
+        click.echo(f"CONTACTS_{name}: {written(current_app.config[name]) or '(empty)'}")
     if found := maintenance.check():
         raise click.ClickException(f"the database is damaged: {'; '.join(found)}; {RESTORE_ADVICE}")
     click.echo(f"schema version: {SCHEMA_VERSION}")
@@ -281,6 +278,18 @@ def check_command() -> None:
     if not there_are_tokens and not current_app.config["TRUSTED_PROXIES"]:
         click.echo("warning: nobody can come in: there is neither a trusted proxy nor a token", err=True)
     click.echo("all is well")
+
+
+def written(value: Any) -> str:
+    """Return a setting as it may be written in the environment."""
+    match value:
+        case bool():
+            return "on" if value else "off"
+        case str():
+            return value
+        case dict():
+            value = [f"{name}={role}" for name, role in value.items()]
+    return ", ".join(sorted(map(str, value)))
 
 
 token = AppGroup("token", help="Make, list and revoke bearer tokens.")

@@ -10,6 +10,7 @@ NEW = {"name": "Some Contact", "type": "Custom", "phoneNumber": "xxx-xxx-xxxx"}
 CUSTOM = {"id": "00000000010f7f59112af024edf8f046", **NEW}
 CHANGES = {"phoneNumber": "1-800-FLOWERS"}
 CHANGES_WITH_ID = {"id": CUSTOM["id"], **CHANGES}
+ME = {"statusCode": 0, "user": {"role": "Agent", "userName": "joej"}}
 DONE: dict[str, Any] = {"statusCode": 0}
 FOUND = {**DONE, "totalCount": 3, "contacts": [USER, CUSTOM, QUEUE]}
 ONE = {**DONE, "contact": USER}

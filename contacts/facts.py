@@ -16,6 +16,7 @@ class Facts:
     began: float = field(default_factory=perf_counter)  # seconds of time.perf_counter()
     role: str = "-"
     token: str = ""  # the label of the bearer token, if it gave the role
+    user: str = ""  # whom the proxy names, if it gave the role
     interrupted: str = ""  # why a streamed answer ended too soon
 
 

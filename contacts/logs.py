@@ -9,15 +9,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask
 from werkzeug.local import LocalProxy
 
 from contacts.facts import facts
 from contacts.model import ATTRIBUTES
 
 audit_log = logging.getLogger("contacts.audit")
-
-MAX_USER_LENGTH = 255  # characters of a user's name that a proxy sends
 
 # Standard output as it is at the moment of writing.
 STDOUT: Any = LocalProxy(lambda: sys.stdout)
@@ -103,10 +101,7 @@ def audit(action: str, contact_id: str, old: Mapping[str, Any], new: Mapping[str
     fields: dict[str, Any] = {"action": action, "contact": contact_id, "attributes": ",".join(names)}
     if audit_log.isEnabledFor(logging.DEBUG):
         fields |= {"old": {name: old.get(name) for name in names}, "new": {name: new.get(name) for name in names}}
-    # Without a token, the proxy that names the user is the trusted one that gave the role. WSGI decodes headers as
-    # Latin-1; proxies write UTF-8.
-    user = request.headers.get("X-Forwarded-User", "").encode("latin-1").decode("utf-8", "replace")
-    fields |= {"token": known.token} if known.token else {"user": user[:MAX_USER_LENGTH] or "-"}
+    fields |= {"token": known.token} if known.token else {"user": known.user or "-"}
     audit_log.info("audit", extra={"fields": {**fields, "role": known.role, "id": known.request_id}})
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from random import getrandbits
 from time import perf_counter
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -50,6 +51,24 @@ class Forwarded:
         return self.fixed(environ, start_response)
 
 
+class Ampersand:
+    """WSGI middleware: /contacts&type=User, as the reference prints its first example, is /contacts?type=User."""
+
+    def __init__(self, app: "WSGIApplication", contacts_path: str) -> None:
+        self.app = app
+        self.contacts_path = contacts_path
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Pass the request on."""
+        path, ampersand, _ = environ["PATH_INFO"].partition("&")
+        if ampersand and path.rstrip("/") == self.contacts_path:
+            # The query as it was sent, with its escapes, which PATH_INFO does not have any more.
+            decoded = quote(environ["PATH_INFO"], safe="/&=+,*", encoding="latin-1") + f"?{environ['QUERY_STRING']}"
+            sent = re.split("&|%26", environ.get("RAW_URI") or decoded, maxsplit=1)[1].replace("?", "&", 1)
+            environ = {**environ, "PATH_INFO": path, "QUERY_STRING": sent}
+        return self.app(environ, start_response)
+
+
 def begin() -> None:
     """Note what is known of a request at its start."""
     request_id = request.headers.get("X-Request-ID", "")
@@ -81,6 +100,7 @@ def sent(known: Facts, matched: str, status: int) -> None:
 
 def init_app(app: Flask) -> None:
     """Register the hooks; first of all, so that they see every request."""
-    app.wsgi_app = Forwarded(app.wsgi_app, app.config["TRUSTED_PROXIES"])  # type: ignore[method-assign]
+    ampersand = Ampersand(app.wsgi_app, f"{app.config['URL_PREFIX']}/contacts")
+    app.wsgi_app = Forwarded(ampersand, app.config["TRUSTED_PROXIES"])  # type: ignore[method-assign]
     app.before_request(begin)
     app.after_request(finish)

@@ -7,7 +7,7 @@ from typing import Any
 
 import flask_swagger_ui
 from apispec import BasePlugin
-from flask import Blueprint, Flask, Response, redirect
+from flask import Blueprint, Flask, Response, redirect, request
 from flask_smorest import Api
 from marshmallow import fields
 
@@ -41,9 +41,11 @@ class OperationPlugin(BasePlugin):
     def operation_helper(self, path: str | None = None, operations: dict[str, Any] | None = None, **_: Any) -> None:
         """Complete the operations of a path."""
         for method, operation in (operations or {}).items():
-            if method in self.CONDITIONS:
-                operation.setdefault("parameters", []).append(component_name(self.CONDITIONS[method]))
-            statuses = self.STATUSES[method] + self.ALWAYS + (self.BODY_STATUSES if "requestBody" in operation else [])
+            statuses = self.ALWAYS + (self.BODY_STATUSES if "requestBody" in operation else [])
+            if path and not path.endswith("/me"):
+                statuses = statuses + self.STATUSES[method]
+                if method in self.CONDITIONS:
+                    operation.setdefault("parameters", []).append(component_name(self.CONDITIONS[method]))
             operation["responses"] |= {str(status): HTTPStatus(status).name for status in statuses}
 
 
@@ -100,8 +102,10 @@ def root() -> Any:
 
 
 @blp.get("/docs")
-def page() -> Response:
-    """Show the document in Swagger UI."""
+def page() -> Any:
+    """Show the document in Swagger UI; its links are relative to the path without a slash at the end."""
+    if request.path.endswith("/"):
+        return redirect("../docs")
     return Response(PAGE, mimetype="text/html")
 
 

@@ -238,6 +238,7 @@ class ListQuery(Strict.from_dict(FILTERS)):  # type: ignore[misc]
 class OneQuery(Strict):
     """The parameters of GET /contacts/{id}."""
 
+    type = FILTERS["type"]
     selection = SELECTION
 
 

@@ -2,78 +2,86 @@
 
 import ipaddress
 import re
-from enum import StrEnum
 from functools import lru_cache, partial
 from typing import NoReturn
 
-from flask import Flask, request
-from werkzeug.datastructures import Headers
+from flask import Flask, current_app, request
 
-from contacts import tokens
+from contacts import origins, tokens
 from contacts.errors import ApiError, StatusCode
 from contacts.facts import facts
-from contacts.settings import Peers
-
-
-class Role(StrEnum):
-    """The two roles of the Contacts API."""
-
-    ADMIN = "Contact Center Admin"
-    AGENT = "Agent"
-
-
-# As a header or a command may spell them, in lower case.
-SPELLINGS = {
-    "contact center admin": Role.ADMIN,
-    "role_admin": Role.ADMIN,
-    "agent": Role.AGENT,
-    "role_agent": Role.AGENT,
-}
+from contacts.settings import ROLE_SPELLINGS, Peers, Role, api_path
 
 _bearer = re.compile(r"(?:^|,)\s*bearer(?:\s(.*))?$", re.IGNORECASE)
 
 WRITE_METHODS = {"POST", "PUT", "DELETE"}
 
+MAX_USER_LENGTH = 255  # characters of a user's name that a proxy sends
 
-def check(contacts_path: str, header: str, trusted: Peers) -> None:
-    """Let a request to the contacts pass only with a role, and a write only with the admin's.
+
+def check(api_path: re.Pattern[str]) -> None:
+    """Let a request to the API pass only with a role, and a write only with the admin's.
 
     Raise ApiError 401 without a believable role, 403 if the role is not enough.
     """
     # The rule that the router matched decides: a path has many spellings (//contacts).
     path = request.url_rule.rule if request.url_rule else request.path
-    if not path.startswith(contacts_path) or path[len(contacts_path) : len(contacts_path) + 1] not in {"", "/", "&"}:
+    if not api_path.match(path) or origins.is_preflight():
         return
     known = facts()
-    role, known.token = role_and_token(request.headers, header, request.remote_addr or "", trusted)
+    role = bearer_role() or proxy_role()
     known.role = role.value
     if role is not Role.ADMIN and known.method in WRITE_METHODS:  # in upper case, as the router compares it
         raise ApiError(403, StatusCode.ROLE, f"The role {role} may read the contacts; writing takes {Role.ADMIN}.")
 
 
-def role_and_token(headers: Headers, header: str, peer: str, trusted: Peers) -> tuple[Role, str]:
-    """Return the role that the bearer token or the trusted proxy gives a request, and the token's label or "".
+def bearer_role() -> Role | None:
+    """Return the role of the request's bearer token, None without one; a token, when sent, decides alone.
 
-    Raise ApiError 401 if there is none to believe. A token, when sent, decides alone.
+    Raise ApiError 401 if it is not known.
     """
     # The server joins several Authorization headers with commas.
-    authorization = headers.get("Authorization")
-    if authorization and (bearer := _bearer.search(authorization)):
-        token = tokens.find((bearer[1] or "").strip())
-        if not token:
-            unauthenticated("The bearer token is not known here, or was revoked.", 'error="invalid_token"')
-        return Role(token["role"]), token["label"]
-    name = headers.get(header)
-    if name is None:
+    sent = _bearer.search(request.headers.get("Authorization", ""))
+    if not sent:
+        return None
+    token = tokens.find((sent[1] or "").strip())
+    if not token:
+        unauthenticated("The bearer token is not known here, or was revoked.", 'error="invalid_token"')
+    facts().token = token["label"]
+    return Role(token["role"])
+
+
+def proxy_role() -> Role:
+    """Return the role that a trusted proxy gives the request, and note the user that it names.
+
+    Raise ApiError 401 if there is none to believe.
+    """
+    config = current_app.config
+    header, peer = config["ROLE_HEADER"], request.remote_addr or ""
+    if header not in request.headers:
         unauthenticated(f"Send a bearer token, or the header {header} by way of a trusted proxy.")
-    if not is_trusted(peer, trusted):
+    if not is_trusted(peer, config["TRUSTED_PROXIES"]):
         unauthenticated(
             f"The header {header} was ignored: the peer {peer or 'unix'} is not trusted. If it is your "
             "authenticating proxy, add it to CONTACTS_TRUSTED_PROXIES and restart; else send a bearer token."
         )
-    if name.strip().lower() not in SPELLINGS:
-        unauthenticated(f"The header {header} names no role; there are: {Role.ADMIN}, {Role.AGENT}.")
-    return SPELLINGS[name.strip().lower()], ""
+    value = header_text(header).strip()
+    if config["ROLES"]:
+        found = {config["ROLES"].get(name.strip().casefold()) for name in value.split(",")}
+        role = next((each for each in Role if each in found), None)  # the highest first
+    else:
+        role = ROLE_SPELLINGS.get(value.lower())
+    if not role and config["ROLES"]:
+        unauthenticated(f"The header {header} has no name that CONTACTS_ROLES gives a role.")
+    if not role:
+        unauthenticated(f"The header {header} names no role; there are: {', '.join(Role)}.")
+    facts().user = header_text(config["USER_HEADER"])[:MAX_USER_LENGTH]
+    return role
+
+
+def header_text(name: str) -> str:
+    """Return a header of the request, "" without one. WSGI decodes headers as Latin-1; proxies write UTF-8."""
+    return request.headers.get(name, "").encode("latin-1").decode("utf-8", "replace")
 
 
 def unauthenticated(message: str, challenge: str = "") -> NoReturn:
@@ -98,5 +106,4 @@ def is_trusted(peer: str, trusted: Peers) -> bool:
 
 def init_app(app: Flask) -> None:
     """Check every request, those that end in 404 and 405 too."""
-    contacts_path = f"{app.config['URL_PREFIX']}/contacts"
-    app.before_request(partial(check, contacts_path, app.config["ROLE_HEADER"], app.config["TRUSTED_PROXIES"]))
+    app.before_request(partial(check, api_path(app.config)))

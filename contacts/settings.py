@@ -5,6 +5,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from typing import Any
 
 from flask import Flask
@@ -17,6 +18,25 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Peers = frozenset[Network | str]
 
 
+class Role(StrEnum):
+    """The two roles of the Contacts API."""
+
+    ADMIN = "Contact Center Admin"
+    AGENT = "Agent"
+
+
+# As a header or a command may spell them, in lower case.
+ROLE_SPELLINGS = {
+    "contact center admin": Role.ADMIN,
+    "role_admin": Role.ADMIN,
+    "agent": Role.AGENT,
+    "role_agent": Role.AGENT,
+}
+
+
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
 class SettingsError(Exception):
     """A setting or the database is not valid, and the service cannot start."""
 
@@ -27,7 +47,11 @@ class Defaults:
     DATABASE = "contacts.db"
     TRUSTED_PROXIES = ""
     ROLE_HEADER = "X-Role"
+    ROLES = ""
+    USER_HEADER = "X-Forwarded-User"
+    ALLOWED_ORIGINS = ""
     URL_PREFIX = ""
+    GWS_CLIENTS = "off"
     COUNTRY_CODE = ""
     TRUNK_PREFIX = "0"
     INTERNATIONAL_PREFIX = "00"
@@ -65,13 +89,47 @@ def unmapped(network: Network) -> Network:
     return network
 
 
-def role_header(value: str) -> str:
+def header_name(value: str) -> str:
     """Check that the value names a header that a proxy may set (a token of RFC 9110, 5.6.2)."""
     if not re.fullmatch(r"[A-Za-z0-9-]+", value):
         raise ValueError("give a header's name: letters, digits and -")
     if value.lower() in {"authorization", "host", "cookie", "content-type", "content-length"}:
         raise ValueError(f"{value} has a meaning of its own; give another header's name")
     return value
+
+
+def roles(value: str) -> dict[str, Role]:
+    """Return the roles by the names that a site has for them, from `name=role` with commas between."""
+    found: dict[str, Role] = {}
+    for entry in filter(None, map(str.strip, value.split(","))):
+        name, _, spelling = entry.rpartition("=")
+        role = {**ROLE_SPELLINGS, "admin": Role.ADMIN}.get(spelling.strip().lower())
+        if not name.strip() or not role:
+            raise ValueError(f"{entry!r} is not a name=role; give names with Admin or Agent, such as cc-admins=Admin")
+        if found.setdefault(name.strip().casefold(), role) != role:
+            raise ValueError(f"{name.strip()!r} has two roles; give it one")
+    return found
+
+
+def allowed_origins(value: str) -> list[str]:
+    """Return origins as browsers send them (RFC 6454, 6.2): in lower case, without the port that the scheme implies."""
+    origins = []
+    for entry in value.replace(",", " ").split():
+        found = re.fullmatch(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", entry.lower())
+        if not found:
+            raise ValueError(
+                f"{entry!r} is no origin; give scheme, host and port alone, such as https://desk.example.com"
+            )
+        scheme, host, port = found.groups(default="")
+        origins.append(f"{scheme}://{host}{'' if port == DEFAULT_PORTS.get(scheme) else port}")
+    return origins
+
+
+def switch(value: str) -> bool:
+    """Return whether a setting is on."""
+    if value.lower() not in {"1", "on", "true", "yes", "0", "off", "false", "no", ""}:
+        raise ValueError("give on or off")
+    return value.lower() in {"1", "on", "true", "yes"}
 
 
 def url_prefix(value: str) -> str:
@@ -106,8 +164,12 @@ def log_format(value: str) -> str:
 CHECKS: dict[str, Callable[[str], Any]] = {
     "DATABASE": database,
     "TRUSTED_PROXIES": trusted_proxies,
-    "ROLE_HEADER": role_header,
+    "ROLE_HEADER": header_name,
+    "ROLES": roles,
+    "USER_HEADER": header_name,
+    "ALLOWED_ORIGINS": allowed_origins,
     "URL_PREFIX": url_prefix,
+    "GWS_CLIENTS": switch,
     "COUNTRY_CODE": digits,
     "TRUNK_PREFIX": digits,
     "INTERNATIONAL_PREFIX": digits,
@@ -137,3 +199,8 @@ def init_app(app: Flask, config: Mapping[str, Any] | None = None) -> None:
             app.config[name] = check(app.config[name])
         except ValueError as error:
             raise SettingsError(f"{PREFIX}{name}={app.config[name]!r}: {error}") from None
+
+
+def api_path(config: Mapping[str, Any]) -> re.Pattern[str]:
+    """Return the pattern of the paths that take a role: what is asked for and the router's rules match it."""
+    return re.compile(rf"{re.escape(config['URL_PREFIX'])}/(contacts|me)(/|\Z)")

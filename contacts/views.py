@@ -1,16 +1,15 @@
 """The Contacts API: /contacts and /contacts/{id}."""
 
 import json
-import re
 from typing import Any
-from urllib.parse import quote
 
-from flask import Flask, Response, redirect, request, url_for
+from flask import Response, request, url_for
 from flask.views import MethodView
 
 from contacts import answers, examples, logs, model, query, schemas
 from contacts.errors import ApiError, StatusCode, invalid, reason
-from contacts.model import ATTRIBUTES, CLIENT_ATTRIBUTES, entity_tag
+from contacts.facts import facts
+from contacts.model import ATTRIBUTES, CLIENT_ATTRIBUTES, encode_json, entity_tag
 from contacts.openapi import READ_HEADERS, header_references
 from contacts.parameters import IdQuery, ListQuery, NoQuery, OneQuery
 from contacts.parsing import ContactsBlueprint
@@ -51,8 +50,7 @@ class Contacts(MethodView):
         """Create a Custom contact."""
         contact_id, made = model.create(contact)
         logs.audit("created", contact_id, {}, contact)
-        location = quote(f"{request.root_path}{request.path}/{contact_id}")
-        return answers.write_answer(made, 201, Location=location)
+        return answers.write_answer(made, 201, Location=url_for("contacts.Contact", id=contact_id))
 
     @blp.doc(operationId="updateContactById")
     @blp.arguments(NoQuery(), location="query")
@@ -85,6 +83,8 @@ class Contact(MethodView):
     def get(self, asked: dict[str, Any], id: str) -> Response:
         """Get one contact."""
         contact = find(id)
+        if "type" in asked and json.loads(contact)["type"] not in asked["type"]:
+            raise ApiError(404, StatusCode.NOT_FOUND, f"The contact with this id is no {' or '.join(asked['type'])}.")
         tag = entity_tag(contact)
         if answers.is_current(tag):
             return answers.not_modified(tag)
@@ -108,6 +108,17 @@ class Contact(MethodView):
     def delete(self, _: Any, id: str) -> Response:
         """Remove a Custom contact."""
         return remove(id)
+
+
+@blp.route("/me")
+@blp.doc(operationId="getMe")
+@blp.arguments(NoQuery(), location="query")
+@blp.response(200, "MeAnswer", example=examples.ME)
+def me(_: Any) -> Response:
+    """Tell who the caller is to the service."""
+    known = facts()
+    user = {"role": known.role} | ({"userName": name} if (name := known.token or known.user) else {})
+    return answers.json_answer(encode_json({"statusCode": 0, "user": user}).encode())
 
 
 def find(contact_id: str) -> bytes:
@@ -168,16 +179,3 @@ def remove(contact_id: str) -> Response:
         if model.remove(contact["id"], found):
             logs.audit("removed", contact["id"], contact, {})
             return answers.json_answer(b'{"statusCode":0}')
-
-
-def redirect_ampersand(**_: str) -> Any:
-    """Redirect /contacts&type=User, as the reference prints its first example, to /contacts?type=User."""
-    # The query as it was sent, with its escapes: after the first & of the request's target.
-    target = request.environ.get("RAW_URI") or request.full_path
-    sent = re.split("&|%26", target, maxsplit=1)[1].replace("?", "&", 1)
-    return redirect(f"{url_for('contacts.Contacts')}?{sent}", 308)
-
-
-def init_app(app: Flask) -> None:
-    """Add the path that the API's document leaves out."""
-    app.add_url_rule(f"{app.config['URL_PREFIX']}/contacts&<path:query>", view_func=redirect_ampersand)

@@ -93,7 +93,9 @@ class Document:
         """Fail when an answer has a status, headers or a body that its operation does not document."""
         request = response.request
         try:
-            rule, _ = app.url_map.bind("localhost").match(request.path, request.method, return_rule=True)
+            rule, _ = app.url_map.bind("localhost").match(
+                request.path.partition("&")[0], request.method, return_rule=True
+            )
         except HTTPException:
             return
         operation = self.operation(rule.rule, request.method)

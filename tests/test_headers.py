@@ -14,7 +14,7 @@ ANSWERS = [
     ("GET", "/contacts/{id}", {"headers": {"If-None-Match": "*"}}, 304, "private, no-cache"),
     ("GET", "/openapi.json", {}, 200, "no-store"),
     ("OPTIONS", "/contacts", {}, 200, "no-store"),
-    ("GET", "/contacts&type=User", {}, 308, "no-store"),
+    ("GET", "/contacts&type=User", {}, 200, "private, no-cache"),
     ("POST", "/contacts", {"json": {"name": "New"}}, 201, "no-store"),
     ("PUT", "/contacts/{id}", {"json": {"name": "New"}}, 200, "no-store"),
     ("DELETE", "/contacts/{id}", {}, 200, "no-store"),

@@ -13,7 +13,7 @@ from conftest import ADMIN, ROOT, Client, started
 from app import create_app
 from contacts import database, settings, upgrades
 from contacts.database import db, separate_connection
-from contacts.settings import SettingsError
+from contacts.settings import Role, SettingsError
 
 
 def without_settings():
@@ -71,7 +71,11 @@ def test_defaults(build, monkeypatch, tmp_path):
     assert found == {
         "DATABASE": "contacts.db",
         "ROLE_HEADER": "X-Role",
+        "ROLES": {},
+        "USER_HEADER": "X-Forwarded-User",
+        "ALLOWED_ORIGINS": [],
         "URL_PREFIX": "",
+        "GWS_CLIENTS": False,
         "COUNTRY_CODE": "",
         "TRUNK_PREFIX": "0",
         "INTERNATIONAL_PREFIX": "00",
@@ -88,6 +92,17 @@ GOOD = [
     ("CONTACTS_TRUSTED_PROXIES", " 2001:DB8::/32 ,,", {"2001:db8::/32"}),
     ("CONTACTS_TRUSTED_PROXIES", "", set()),
     ("CONTACTS_ROLE_HEADER", "X-Genesys-Role", "X-Genesys-Role"),
+    ("CONTACTS_ROLES", "cc-admins=Admin, cc-agents=Agent", {"cc-admins": Role.ADMIN, "cc-agents": Role.AGENT}),
+    ("CONTACTS_ROLES", "Größe 1 = ROLE_ADMIN,,", {"grösse 1": Role.ADMIN}),
+    ("CONTACTS_ROLES", "/a=b=agent,/A=b=Agent", {"/a=b": Role.AGENT}),
+    ("CONTACTS_ROLES", "", {}),
+    ("CONTACTS_USER_HEADER", "Remote-User", "Remote-User"),
+    ("CONTACTS_ALLOWED_ORIGINS", "https://desk.example", ["https://desk.example"]),
+    ("CONTACTS_ALLOWED_ORIGINS", "HTTP://Desk.example:80, https://a:8443", ["http://desk.example", "https://a:8443"]),
+    ("CONTACTS_ALLOWED_ORIGINS", "https://[::1]:443 http://a:443", ["https://[::1]", "http://a:443"]),
+    ("CONTACTS_ALLOWED_ORIGINS", "app://desk", ["app://desk"]),
+    *[("CONTACTS_GWS_CLIENTS", on, True) for on in ("1", "on", "TRUE", "yes")],
+    *[("CONTACTS_GWS_CLIENTS", off, False) for off in ("0", "off", "False", "no", "")],
     ("CONTACTS_URL_PREFIX", "/api/v2", "/api/v2"),
     ("CONTACTS_URL_PREFIX", "/a-b_c.d~1", "/a-b_c.d~1"),
     ("CONTACTS_URL_PREFIX", "", ""),
@@ -119,6 +134,18 @@ BAD = {
     "CONTACTS_DATABASE": ["", " ", ":memory:", "file:x.db", "/no/such/folder/contacts.db", "/no\nsuch/contacts.db"],
     "CONTACTS_TRUSTED_PROXIES": ["localhost", "*", "10.0.0.300", "10.0.0.0/33", "10.0.0.5/24", "::1/129", "1.2.3.4:80"],
     "CONTACTS_ROLE_HEADER": ["", "X Role", "X-Role:", "X_Role", "Rôle", "Authorization", "X\nY"],
+    "CONTACTS_ROLES": ["cc-admins", "cc-admins=", "=Admin", "a=Boss", "a:Admin", "a=Admin,A=Agent"],
+    "CONTACTS_USER_HEADER": ["", "Remote User", "Cookie"],
+    "CONTACTS_ALLOWED_ORIGINS": [
+        "*",
+        "null",
+        "desk.example",
+        "https://a/",
+        "https://a/b",
+        "https://*.a",
+        "https://ä.de",
+    ],
+    "CONTACTS_GWS_CLIENTS": ["2", "8.5", "on\n"],
     "CONTACTS_URL_PREFIX": ["api", "/", "/api/", "//api", "/a b", "/ä", "http://x/api", "/api?x", "/api\n"],
     "CONTACTS_LOG_LEVEL": ["", "loud", "10", "INFO\n"],
     "CONTACTS_LOG_FORMAT": ["", "xml", "json\n"],
@@ -186,10 +213,10 @@ def test_prefix_stands_before_every_path_of_the_contacts(prefix, build):
     assert client.get(made.headers["Location"]).json["contact"] == contact
     assert client.get(f"{prefix}/contacts").json["contacts"] == [contact]
     assert client.put(f"{prefix}/contacts", json={"id": contact["id"], "name": "New"}).status_code == 200
-    redirected = client.get(f"{prefix}/contacts&type=User")
-    assert (redirected.status_code, redirected.headers["Location"]) == (308, f"{prefix}/contacts?type=User")
+    assert client.get(f"{prefix}/contacts&type=User").json["contacts"] == []
+    assert client.get(f"{prefix}/me").json["user"] == {"role": "Contact Center Admin"}
     assert client.delete(f"{prefix}/contacts?id={contact['id']}").status_code == 200
-    for lost in ("/contacts", f"/contacts/{contact['id']}", "/contacts&type=User"):
+    for lost in ("/contacts", f"/contacts/{contact['id']}", "/contacts&type=User", "/me"):
         response = client.get(lost)
         assert (response.status_code, response.json["statusCode"]) == (404, 6)
     assert f"{prefix}/contacts" in client.get("/contacts").json["statusMessage"]

@@ -357,6 +357,9 @@ MATCHES = [
     ('"other", "another"', 412),
     ('"{tag}x"', 412),
     ("{list}", 412),
+    ("{suffixed}", 200),
+    ('"other-gzip", W/{suffixed}', 200),
+    ('"other-gzip"', 412),
     ('""', 412),
 ]
 
@@ -369,6 +372,7 @@ def test_if_match(method, body, send_to, admin, subtests):
             contact = admin.create("Some Contact")
             list_tag, tag = tags(admin, contact)
             headers = {"If-Match": if_match.replace("{tag}", tag).replace("{list}", list_tag)}
+            headers["If-Match"] = headers["If-Match"].replace("{suffixed}", f'{tag[:-1]}-gzip"')
             response = send_to(admin, method, contact["id"], headers=headers, **body)
             assert response.status_code == status
             assert response.json["statusCode"] == (2 if status == 412 else 0)
@@ -393,6 +397,14 @@ def test_if_match_does_not_hide_what_else_is_wrong(admin, user):
     headers = {"If-Match": "*"}
     assert admin.delete(f"/contacts/{'0' * 32}", headers=headers).status_code in {404, 412}
     assert admin.delete(f"/contacts/{user['id']}", headers=headers).status_code == 403
+
+
+def test_a_slash_at_the_end_changes_no_write(admin):
+    made = admin.post("/contacts/", json={"name": "Some Contact"})
+    url = f"/contacts/{made.json['contact']['id']}"
+    assert (made.status_code, made.headers["Location"]) == (201, url)
+    assert admin.put(f"{url}/", json={"name": "New"}).json["contact"]["name"] == "New"
+    assert admin.delete(f"{url}/").status_code == 200
 
 
 def test_write_is_seen_by_another_connection_at_once(admin, sql):

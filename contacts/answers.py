@@ -1,15 +1,54 @@
 """Answers to requests that succeed: JSON bytes, ETag and 304, streams."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import blake2b
 
 from flask import Response, request
 from werkzeug.datastructures import ETags
 
+from contacts import gws
 from contacts.errors import ApiError, StatusCode
 from contacts.facts import Facts, facts
-from contacts.model import entity_tag
+from contacts.model import encode_json
 
 ONE_CONTACT = b'{"statusCode":0,"contact":%b}'
+
+# A contact's JSON as the directory keeps it, to its JSON in an answer.
+Presentation = Callable[[bytes], bytes]
+
+
+def presentation(fields: tuple[str, ...] | None = None) -> Presentation | None:
+    """Return how contacts are shown, with these attributes only; None: as the directory keeps them.
+
+    It may be called after the request, while an answer is sent.
+    """
+    uri = gws.contacts_uri() if gws.is_on() else ""
+    if not uri and not fields:
+        return None
+
+    def present(contact: bytes) -> bytes:
+        values = json.loads(contact)
+        values |= gws.attributes_of(values, uri) if uri else {}
+        return encode_json({name: values[name] for name in fields if name in values} if fields else values).encode()
+
+    return present
+
+
+def presented(contact: bytes, fields: tuple[str, ...] | None = None) -> bytes:
+    """Return a contact's JSON as it is shown, with these attributes only."""
+    present = presentation(fields)
+    return present(contact) if present else contact
+
+
+def list_tag(revision: int) -> str:
+    """Return the ETag of all lists at a revision of the directory, without quotes."""
+    return f"{revision:x}{'g' * gws.is_on()}"  # clients that keep answers must not take those of the other mode
+
+
+def entity_tag(contact: bytes) -> str:
+    """Return the ETag of one contact, without quotes: a digest of its JSON."""
+    return f"{blake2b(contact, digest_size=8).hexdigest()}{'g' * gws.is_on()}"
 
 
 def read_headers(tag: str) -> dict[str, str]:
@@ -43,7 +82,10 @@ def read_answer(body: bytes | Iterator[bytes], tag: str) -> Response:
 
 def write_answer(contact: bytes, status: int = 200, **headers: str) -> Response:
     """Return the answer to a write: the contact as it is now."""
-    return json_answer(ONE_CONTACT % contact, status, {"ETag": f'"{entity_tag(contact)}"', **headers})
+    body = ONE_CONTACT % presented(contact)
+    if status == 201 and gws.is_on():
+        body = encode_json(gws.created(json.loads(presented(contact)))).encode()
+    return json_answer(body, status, {"ETag": f'"{entity_tag(contact)}"', **headers})
 
 
 def is_current(tag: str) -> bool:

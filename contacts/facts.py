@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Any
 
 from flask import g, request
 
@@ -17,6 +18,7 @@ class Facts:
     role: str = "-"
     token: str = ""  # the label of the bearer token, if it gave the role
     user: str = ""  # whom the proxy names, if it gave the role
+    gws_attributes: dict[str, Any] = field(default_factory=dict)  # as contacts/gws.py has them, of a PUT
     interrupted: str = ""  # why a streamed answer ended too soon
 
 

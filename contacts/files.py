@@ -1,4 +1,4 @@
-"""Readers and writers of files with contacts: CSV, JSON arrays and NDJSON, row by row."""
+"""Readers and writers of files with contacts: CSV, JSON and NDJSON, row by row."""
 
 import csv
 import io
@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import PurePath
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
+from contacts import gws
 from contacts.model import ATTRIBUTES
 
 EXTENSIONS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson"}
@@ -168,11 +169,20 @@ def bounded(text: io.TextIOWrapper) -> Iterator[str]:
 
 
 def read_json(text: io.TextIOWrapper, reading: Reading) -> Iterator[Row]:
-    """Yield the objects of a JSON array, one at a time."""
+    """Yield the objects of a JSON array, or of an answer to GET /contacts, one at a time."""
     scanner = Scanner(text)
+    readers = {"[": read_array, "{": read_answer}
+    opening = scanner.take()
+    if opening not in readers:
+        raise FileError("a JSON file is one array of objects: [ {…}, {…} ], or an answer to GET /contacts")
+    yield from readers[opening](scanner, reading)
+    if scanner.peek():
+        raise FileError(f"line {scanner.line}: there is more behind the array")
+
+
+def read_array(scanner: Scanner, reading: Reading) -> Iterator[Row]:
+    """Yield the objects of an array whose bracket is taken."""
     names: dict[str, str] = {}
-    if scanner.take() != "[":
-        raise FileError("a JSON file is one array of objects: [ {…}, {…} ]")
     separator = scanner.take() if scanner.peek() == "]" else ","
     while separator == ",":
         scanner.peek()
@@ -181,8 +191,36 @@ def read_json(text: io.TextIOWrapper, reading: Reading) -> Iterator[Row]:
         separator = scanner.take()
     if separator != "]":
         raise FileError(f"line {scanner.line}: a comma or ] is missing; is the file cut off?")
-    if scanner.peek():
-        raise FileError(f"line {scanner.line}: there is more behind the array")
+
+
+def read_answer(scanner: Scanner, reading: Reading) -> Iterator[Row]:
+    """Yield the contacts of an answer to GET /contacts whose brace is taken, this service's or Genesys Web Services'.
+
+    Raise FileError if it is no list of contacts, or not a whole one.
+    """
+    members: dict[str, Any] = {}
+    count = None
+    separator = ","
+    while separator == ",":
+        scanner.peek()
+        name = str(scanner.value())
+        if scanner.take() != ":":
+            raise FileError(f"line {scanner.line}: not valid JSON; is the file cut off?")
+        if scanner.peek() == "[" and name == "contacts":
+            scanner.take()
+            count = 0
+            for row in read_array(scanner, reading):
+                count += 1
+                yield row
+        else:
+            members[name] = scanner.value()
+        separator = scanner.take()
+    if separator != "}":
+        raise FileError(f"line {scanner.line}: a comma or }} is missing; is the file cut off?")
+    if count is None:
+        raise FileError(f"it is no list of contacts: {json.dumps(members, ensure_ascii=False)[:200]}")
+    if members.get("totalCount", count) != count:
+        raise FileError(f"it has {count} of {members['totalCount']} contacts; get all, without offset and limit")
 
 
 def read_ndjson(text: io.TextIOWrapper, reading: Reading) -> Iterator[Row]:
@@ -210,6 +248,10 @@ def object_row(value: Any, line: int, names: dict[str, str], reading: Reading) -
     """Return a JSON object as a row; `names` caches the attributes by spelling."""
     if not isinstance(value, dict):
         return Row(line, {}, f"A contact is a JSON object, this is {json.dumps(value)[:40]}.")
+    try:
+        value = gws.plain(value)
+    except ValueError as error:
+        return Row(line, {}, str(error))
     for name in value:
         if name not in names:
             try:

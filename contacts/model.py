@@ -5,7 +5,6 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import peewee
@@ -295,8 +294,3 @@ def apply_differences(
         for columns, values in updates.items():
             update_statement(columns, if_unchanged=False).execute_many(database, values)
         ADD.execute_many(database, (*renamed, *added))
-
-
-def entity_tag(json: bytes) -> str:
-    """Return the ETag of one contact, without quotes: a digest of what the client sees."""
-    return blake2b(json, digest_size=8).hexdigest()

@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, Response, redirect, request
 from flask_smorest import Api
 from marshmallow import fields
 
+from contacts import gws
 from contacts.schemas import ContactChanges, ContactSchema, SelectedContactSchema
 
 FOLDER = Path(__file__).parent
@@ -66,7 +67,11 @@ def init_app(app: Flask) -> ContactsApi:
     """Return flask-smorest's Api, whose document has the constant parts as well."""
     constant = json.loads((FOLDER / "openapi.json").read_text(encoding="utf-8"))
     constant["components"]["securitySchemes"]["role"]["name"] = app.config["ROLE_HEADER"]
-    api = ContactsApi(app, spec_kwargs={**constant, "extra_plugins": [OperationPlugin()]})
+    plugins: list[BasePlugin] = [OperationPlugin()]
+    if app.config["GWS_CLIENTS"]:
+        gws.describe(constant["components"])
+        plugins.append(gws.DocumentPlugin())
+    api = ContactsApi(app, spec_kwargs={**constant, "extra_plugins": plugins})
     del api.spec.components.schemas["PaginationMetadata"]  # flask-smorest's paging is not used
     api.ma_plugin.converter.add_parameter_attribute_function(parameter_example)
     api.spec.components.schema("Contact", schema=ContactSchema)

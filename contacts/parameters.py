@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validates_schema
 
+from contacts import gws
 from contacts.errors import StatusCode, reason
 from contacts.model import ATTRIBUTES, TYPES
 from contacts.query import MAX_INTEGER, Query
@@ -88,8 +89,9 @@ def types(texts: list[str]) -> list[str]:
 
 def selection(texts: list[str]) -> tuple[str, ...] | None:
     """Return the attributes that `fields` selects, in the order of the JSON; None for all."""
-    names = chosen(parts(texts), (*ATTRIBUTES, "*"))
-    return None if "*" in names else tuple(name for name in ATTRIBUTES if name in names)
+    shown = (*ATTRIBUTES, *(gws.ATTRIBUTES if gws.is_on() else ()))
+    names = chosen(parts(texts), (*shown, "*"))
+    return None if "*" in names else tuple(name for name in shown if name in names)
 
 
 def attributes(texts: list[str]) -> tuple[str, ...]:

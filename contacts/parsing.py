@@ -9,6 +9,7 @@ from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
+from contacts import gws
 from contacts.errors import MAX_BODY_BYTES, ApiError, StatusCode, invalid
 
 
@@ -37,6 +38,10 @@ class Parser(FlaskParser):
         if len(body) < (req.content_length or 0):
             raise malformed("it is shorter than its Content-Length")
         return parse_json(body) if body else {}
+
+    def pre_load(self, location_data: Any, *, schema: Schema, req: Request, location: str) -> Any:
+        """Return what is to be read, without what only clients of Genesys Web Services send."""
+        return gws.accepted(location_data, location) if gws.is_on() else location_data
 
     def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
         """Answer 422 with the reasons, which webargs keeps under the location of the parameters."""

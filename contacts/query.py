@@ -5,7 +5,7 @@ It is made once for each shape; values are always bound.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, reduce
 from operator import or_
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from peewee import SQL, Case, Expression, NodeList, fn
 
 from contacts import search
 from contacts.database import Compiled, db, parameter, separate_connection
-from contacts.model import ATTRIBUTES, JSON, SEARCHED, USER_ATTRIBUTES, Contact, ContactSearch, Directory, encode_json
+from contacts.model import ATTRIBUTES, JSON, SEARCHED, USER_ATTRIBUTES, Contact, ContactSearch, Directory
 from contacts.phone import split_numbers
 
 # Longer lists are streamed, in blocks of so many rows.
@@ -125,8 +125,11 @@ NEARNESS = (
 )
 
 
-def read(query: Query) -> Answer:
-    """Return the list of contacts that the query asks for, from one snapshot of the directory."""
+def read(query: Query, present: Callable[[bytes], bytes] | None = None) -> Answer:
+    """Return the list of contacts that the query asks for, from one snapshot of the directory.
+
+    `present` makes of a contact's JSON what the list has of it.
+    """
     with db.atomic():
         state = STATE.rows({})[0]
         for way, searched in search.ways(query.q) if query.q else [("", {})]:
@@ -139,9 +142,9 @@ def read(query: Query) -> Answer:
         wanted = min(values["limit"], total - query.offset)
         if wanted <= STREAM_BLOCK_ROWS:
             contacts = page(shape, values | {"limit": wanted}, total, found, state["size"]) if wanted > 0 else []
-            body = b"".join((beginning(shape, total), selected(contacts, query.fields), b"]}"))
+            body = b"".join((beginning(shape, total), listing(contacts, present), b"]}"))
             return Answer(state["revision"], body)
-    blocks = stream(shape, values, query.fields)
+    blocks = stream(shape, values, present)
     return Answer(int(next(blocks)), blocks)
 
 
@@ -161,15 +164,9 @@ def beginning(shape: Shape, total: int) -> bytes:
     return b'{"statusCode":0,"totalCount":%d,%b"contacts":[' % (total, match)
 
 
-def selected(contacts: list[bytes], fields: tuple[str, ...] | None) -> bytes:
-    """Return contacts with commas between, each with these attributes only."""
-    return b",".join(contacts if fields is None else [select(contact, fields) for contact in contacts])
-
-
-def select(contact: bytes, fields: tuple[str, ...]) -> bytes:
-    """Return a contact's JSON with these attributes only."""
-    values = json.loads(contact)
-    return encode_json({name: values[name] for name in fields if name in values}).encode()
+def listing(contacts: list[bytes], present: Callable[[bytes], bytes] | None) -> bytes:
+    """Return contacts with commas between."""
+    return b",".join(map(present, contacts) if present else contacts)
 
 
 def page(shape: Shape, values: dict[str, Any], total: int, found: list[int] | None, size: int) -> list[bytes]:
@@ -209,7 +206,7 @@ def rows(statement: Compiled, values: dict[str, Any]) -> list[bytes]:
     return [row["json"] for row in statement.rows(values)]
 
 
-def stream(shape: Shape, values: dict[str, Any], fields: tuple[str, ...] | None) -> Iterator[bytes]:
+def stream(shape: Shape, values: dict[str, Any], present: Callable[[bytes], bytes] | None) -> Iterator[bytes]:
     """Yield the directory's revision, then the list in blocks, in bounded memory.
 
     The snapshot lasts until the iterator is exhausted or closed.
@@ -223,7 +220,7 @@ def stream(shape: Shape, values: dict[str, Any], fields: tuple[str, ...] | None)
         cursor = statement.execute(values, database)
         separator = b""
         while block := cursor.fetchmany(STREAM_BLOCK_ROWS):
-            yield separator + selected([row[0] for row in block], fields)
+            yield separator + listing([row[0] for row in block], present)
             separator = b","
         yield b"]}"
 

@@ -6,10 +6,10 @@ from typing import Any
 from flask import Response, request, url_for
 from flask.views import MethodView
 
-from contacts import answers, examples, logs, model, query, schemas
+from contacts import answers, examples, gws, logs, model, query, schemas
 from contacts.errors import ApiError, StatusCode, invalid, reason
 from contacts.facts import facts
-from contacts.model import ATTRIBUTES, CLIENT_ATTRIBUTES, encode_json, entity_tag
+from contacts.model import ATTRIBUTES, CLIENT_ATTRIBUTES, encode_json
 from contacts.openapi import READ_HEADERS, header_references
 from contacts.parameters import IdQuery, ListQuery, NoQuery, OneQuery
 from contacts.parsing import ContactsBlueprint
@@ -37,10 +37,10 @@ class Contacts(MethodView):
     @blp.response(200, "ContactList", example=examples.FOUND, headers=READ_HEADERS)
     def get(self, asked: query.Query) -> Response:
         """List the contacts that match, in order, with their total count."""
-        if "If-None-Match" in request.headers and answers.is_current(tag := f"{query.revision():x}"):
+        if "If-None-Match" in request.headers and answers.is_current(tag := answers.list_tag(query.revision())):
             return answers.not_modified(tag)
-        found = query.read(asked)
-        return answers.read_answer(found.body, f"{found.revision:x}")
+        found = query.read(asked, answers.presentation(asked.fields))
+        return answers.read_answer(found.body, answers.list_tag(found.revision))
 
     @blp.doc(operationId="createContact")
     @blp.arguments(NoQuery(), location="query")
@@ -85,12 +85,10 @@ class Contact(MethodView):
         contact = find(id)
         if "type" in asked and json.loads(contact)["type"] not in asked["type"]:
             raise ApiError(404, StatusCode.NOT_FOUND, f"The contact with this id is no {' or '.join(asked['type'])}.")
-        tag = entity_tag(contact)
+        tag = answers.entity_tag(contact)
         if answers.is_current(tag):
             return answers.not_modified(tag)
-        if fields := asked.get("selection"):
-            contact = query.select(contact, fields)
-        return answers.read_answer(answers.ONE_CONTACT % contact, tag)
+        return answers.read_answer(answers.ONE_CONTACT % answers.presented(contact, asked.get("selection")), tag)
 
     @blp.doc(operationId="updateContact")
     @blp.arguments(NoQuery(), location="query")
@@ -138,7 +136,7 @@ def find_writable(contact_id: str) -> tuple[bytes, dict[str, str]]:
     if contact["type"] != "Custom":
         message = f"This contact is a {contact['type']}: the directory sync writes it, clients write Custom contacts."
         raise ApiError(403, StatusCode.READ_ONLY_CONTACT, message)
-    answers.check_if_match(entity_tag(found))
+    answers.check_if_match(answers.entity_tag(found))
     return found, contact
 
 
@@ -162,6 +160,8 @@ def change(contact_id: Any, changes: dict[str, Any]) -> Response:
 def refuse_read_only(contact: dict[str, str], changes: dict[str, Any]) -> None:
     """Raise ApiError 422 if an attribute that clients cannot write is sent with another value."""
     errors = {}
+    if sent := facts().gws_attributes:
+        contact, changes = contact | gws.attributes_of(contact, gws.contacts_uri()), changes | sent
     for name, value in changes.items():
         same = value is None or value == contact.get(name)
         if name in {"id", "type"} and isinstance(value, str):

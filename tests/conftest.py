@@ -119,11 +119,11 @@ DOCUMENTS = {}
 
 
 def document(app):
-    """The document of an application: it is the same for all that have the same prefix."""
-    prefix = app.config["URL_PREFIX"]
-    if prefix not in DOCUMENTS:
-        DOCUMENTS[prefix] = Document(app)
-    return DOCUMENTS[prefix]
+    """The document of an application: it is the same for all that have the same prefix and kind of clients."""
+    key = (app.config["URL_PREFIX"], app.config["GWS_CLIENTS"])
+    if key not in DOCUMENTS:
+        DOCUMENTS[key] = Document(app)
+    return DOCUMENTS[key]
 
 
 class Client:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Service
 
+from app import create_app
+
 pytestmark = pytest.mark.slow
 
 CLIENTS = ROOT / "tests" / "clients"
@@ -77,6 +79,39 @@ def test_answers_are_as_documented_to_thousands_of_requests(directory, tmp_path,
         PYTHONPATH=str(ROOT),
     )
     assert int(re.search(r"(\d+) generated", output)[1]) >= 1000, output
+
+
+@pytest.fixture
+def gws_spec(path, tmp_path, monkeypatch):
+    """openapi.json of a service with clients of Genesys Web Services."""
+    app = create_app({"DATABASE": str(path), "GWS_CLIENTS": "on", "URL_PREFIX": "/api/v2"})
+    (tmp_path / "gws.json").write_text(app.test_client().get("/openapi.json").text)
+    return tmp_path / "gws.json"
+
+
+@pytest.fixture
+def gws_directory(app, path, user, queue):
+    """A service of that kind with a User and a Queue."""
+    running = Service(path, CONTACTS_GWS_CLIENTS="on", CONTACTS_URL_PREFIX="/api/v2")
+    yield running
+    running.stop()
+
+
+def test_linter_has_nothing_to_say_with_clients_of_gws_either(gws_spec, tmp_path):
+    test_linter_has_nothing_to_say(gws_spec, tmp_path)
+
+
+def test_answers_to_clients_of_gws_are_as_documented(gws_directory, tmp_path):
+    test_answers_are_as_documented_to_thousands_of_requests(gws_directory, tmp_path, "Contact Center Admin")
+
+
+def test_python_client_of_gws(gws_spec, gws_directory, token, tmp_path):
+    """The same program, and one for what is there besides."""
+    test_python_client(gws_spec, gws_directory, token, tmp_path)
+    environment = {"PYTHONPATH": str(tmp_path / "made"), "MYPYPATH": str(tmp_path / "made")}
+    program = CLIENTS / "gws_client.py"
+    run(BIN / "mypy", "--strict", "--config-file", os.devnull, program, cwd=tmp_path, **environment)
+    assert run(sys.executable, program, gws_directory.url, token, cwd=tmp_path, **environment) == "all is well\n"
 
 
 def test_python_client(spec, directory, token, tmp_path):

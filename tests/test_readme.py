@@ -22,9 +22,9 @@ CHANGING = (
 )
 
 
-def examples(marker):
+def examples(marker, text=README):
     """Return the commands under `<!-- marker -->`, each with what it prints."""
-    for block in re.findall(rf"<!-- {marker} -->\n```console\n(.*?)```", README, re.DOTALL):
+    for block in re.findall(rf"<!-- {marker} -->\n```console\n(.*?)```", text, re.DOTALL):
         for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = example.partition("\n")
             yield command, output

@@ -81,7 +81,7 @@ public class Client {
     check(seen.equals(expected), seen);
 
     // Get, update
-    var read = agent.getContactWithHttpInfo(ann.getId(), null, null);
+    var read = agent.getContactWithHttpInfo(ann.getId(), null, null, null);
     check(read.getData().getContact().getPhoneNumber().equals("555-0100"), read.getData());
     String tag = read.getHeaders().get("etag").get(0);
     Contact changed = admin.updateContact(ann.getId(), new ContactChanges().name("Typed Anna"), tag).getContact();
@@ -94,7 +94,7 @@ public class Client {
     fails(() -> nobody.listContacts(query().build()), 401, StatusCodeEnum.UNAUTHENTICATED);
     fails(() -> agent.createContact(new NewContact().name("x")), 403, StatusCodeEnum.ROLE);
     fails(() -> admin.deleteContact(joe, null), 403, StatusCodeEnum.READ_ONLY_CONTACT);
-    fails(() -> agent.getContact("0".repeat(32), null, null), 404, StatusCodeEnum.NOT_FOUND);
+    fails(() -> agent.getContact("0".repeat(32), null, null, null), 404, StatusCodeEnum.NOT_FOUND);
     fails(() -> admin.deleteContact(ann.getId(), "\"stale\""), 412, StatusCodeEnum.INVALID);
     fails(() -> admin.createContact(new NewContact().name("x".repeat(70_000))), 413, StatusCodeEnum.INVALID);
     fails(() -> admin.createContact(new NewContact()), 422, StatusCodeEnum.MISSING);

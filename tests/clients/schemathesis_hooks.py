@@ -21,9 +21,10 @@ def before_call(context, case, kwargs):
     query = case.query
     if not query or not case.meta or not case.meta.generation.mode.is_positive:
         return
-    if ("filterName" in query) is not ("filterParameters" in query):
-        query.pop("filterName", None)
-        query.pop("filterParameters", None)
+    pair = ("filterName", "filterParameters")
+    if len([name for name in pair if "".join(query.get(name, "")).strip()]) == 1:  # blank ones are absent, or refused
+        for name in pair:
+            query.pop(name, None)
     try:
         typed([str(query.get("q", "x"))])
     except ValidationError:

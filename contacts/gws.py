@@ -1,0 +1,134 @@
+"""What programs written for Genesys Web Services send and see besides, where CONTACTS_GWS_CLIENTS is on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apispec import BasePlugin
+from flask import current_app, request, url_for
+
+from contacts.facts import facts
+from contacts.text import is_blank
+
+# What each contact has besides, as the document describes it.
+ATTRIBUTES: dict[str, dict[str, Any]] = {
+    "phoneNumbers": {
+        "type": "array",
+        "items": {"type": "object", "properties": {"phoneNumber": {"type": "string"}}, "required": ["phoneNumber"]},
+        "description": "The phoneNumber, as a list of one.",
+        "example": [{"phoneNumber": "15002"}],
+        "readOnly": True,
+    },
+    "uri": {
+        "type": "string",
+        "description": "Where the contact is.",
+        "example": "https://contacts.example.com/api/v2/contacts/6a0b3eb57387d2b79d756c41f02c8e13",
+        "readOnly": True,
+    },
+    "path": {
+        "type": "string",
+        "description": "Where the contact is, below the prefix.",
+        "example": "/contacts/6a0b3eb57387d2b79d756c41f02c8e13",
+        "readOnly": True,
+    },
+}
+
+# What the answer to a POST has beside the contact.
+CREATED_ATTRIBUTES = ("id", "uri", "path")
+
+# The parameters that mean nothing here, with an example of each.
+IGNORED_PARAMETERS = {
+    "roles": "ROLE_AGENT",
+    "includeUsersInBusinessUnits": "true",
+    "channel": "voice",
+    "subresources": "*",
+    "_": "1700000000000",
+}
+
+# The schemas of the document that have the attributes.
+SCHEMAS = {"Contact", "SelectedContact", "ContactChanges", "ContactChangesWithId"}
+
+
+def is_on() -> bool:
+    """Return whether the service has such clients."""
+    return bool(current_app.config["GWS_CLIENTS"])
+
+
+def contacts_uri() -> str:
+    """Return the URI of the contacts, as the client knows it."""
+    return url_for("contacts.Contacts", _external=True)
+
+
+def attributes_of(contact: Mapping[str, str], uri: str) -> dict[str, Any]:
+    """Return what these clients see besides of a contact, given the URI of the contacts."""
+    numbers = {"phoneNumbers": [{"phoneNumber": contact["phoneNumber"]}]} if "phoneNumber" in contact else {}
+    return {**numbers, "uri": f"{uri}/{contact['id']}", "path": f"/contacts/{contact['id']}"}
+
+
+def plain(printed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a contact in a file, as Genesys Web Services may have printed it, by the attributes of this service.
+
+    The first number is the number. Raise ValueError if phoneNumbers is not a list of objects.
+    """
+    contact = {name: value for name, value in printed.items() if name not in ATTRIBUTES}
+    numbers = printed.get("phoneNumbers")
+    if numbers and not contact.get("phoneNumber"):
+        if not isinstance(numbers, list) or not isinstance(numbers[0], dict):
+            raise ValueError('phoneNumbers must be a list: [{"phoneNumber": "…"}].')
+        contact["phoneNumber"] = numbers[0].get("phoneNumber")
+    return contact
+
+
+def accepted(sent: Any, location: str) -> Any:
+    """Return parameters without those that mean nothing here, or a change without the attributes; facts keep these."""
+    if location == "query":
+        given = {name: [text for text in texts if not is_blank(text)] for name, texts in sent.items()}
+        return {name: texts for name, texts in given.items() if texts and name not in IGNORED_PARAMETERS}
+    if request.method == "PUT" and isinstance(sent, dict):
+        facts().gws_attributes = {name: sent[name] for name in ATTRIBUTES if name in sent}
+        return {name: value for name, value in sent.items() if name not in ATTRIBUTES}
+    return sent
+
+
+def created(contact: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answer to a POST, which has some attributes of the contact beside it."""
+    return {"statusCode": 0, "contact": contact, **{name: contact[name] for name in CREATED_ATTRIBUTES}}
+
+
+def describe(components: dict[str, Any]) -> None:
+    """Add to the document's components the parameters, and what the answer to a POST has besides."""
+    description = "Accepted from clients of Genesys Web Services; it changes nothing."
+    for name, example in IGNORED_PARAMETERS.items():
+        schema = {"in": "query", "schema": {"type": "string"}}
+        components["parameters"][component_name(name)] = {
+            "name": name,
+            "description": description,
+            **schema,
+            "example": example,
+        }
+    properties = components["schemas"]["ContactAnswer"]["properties"]
+    properties |= {name: {"type": "string", "description": "Of a new contact."} for name in CREATED_ATTRIBUTES}
+
+
+def component_name(parameter: str) -> str:
+    """Return the name of a parameter among the components of the document."""
+    return f"GWS_{parameter.upper()}"
+
+
+class DocumentPlugin(BasePlugin):
+    """apispec plugin: adds to the document what these clients send and see."""
+
+    def schema_helper(self, name: str, definition: dict[str, Any], **_: Any) -> dict[str, Any] | None:
+        """Add the attributes to contacts."""
+        return {"properties": {**definition["properties"], **ATTRIBUTES}} if name in SCHEMAS else None
+
+    def operation_helper(self, path: str | None = None, operations: dict[str, Any] | None = None, **_: Any) -> None:
+        """Add the parameters, and what `fields` may select."""
+        for operation in (operations or {}).values():
+            parameters = operation.setdefault("parameters", [])
+            for parameter in (each for each in parameters if isinstance(each, dict) and each["in"] == "query"):
+                parameter["allowEmptyValue"] = not parameter["required"]
+                if parameter["name"] == "fields":
+                    items = parameter["schema"]["items"]
+                    more = {"items": {**items, "enum": [*items["enum"], *ATTRIBUTES]}}
+                    parameter["schema"] = {**parameter["schema"], **more}
+            parameters += [component_name(name) for name in IGNORED_PARAMETERS]

@@ -78,8 +78,8 @@ browser: .venv/api
 
 # Run the tests of deploy/, on a machine of its own
 deploy-test: .venv/dev
-	.ci/packages systemd-nspawn=systemd-container dbus-daemon=dbus nginx=nginx /usr/share/doc/python3-venv=python3-venv
-	$(BIN)/python -m pytest tests/test_deploy.py
+	.ci/packages systemd-nspawn=systemd-container dbus-daemon=dbus nginx=nginx openssl=openssl /usr/share/doc/python3-venv=python3-venv
+	$(BIN)/python -m pytest tests/test_deploy.py tests/test_sign_on.py
 
 # Run the tests on the newest releases of all packages, and on gunicorn's last three minor ones; not part of .ci/run
 next:

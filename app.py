@@ -30,6 +30,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """
     app = Flask("contacts", static_folder=None)
     app.url_map.strict_slashes = False  # a slash at the end of a path changes nothing
+    app.url_map.merge_slashes = False  # no redirects: a path with two is none of the service's
     app.config.update(
         API_TITLE="Contacts",
         API_VERSION="1.0",

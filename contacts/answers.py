@@ -43,12 +43,22 @@ def presented(contact: bytes, fields: tuple[str, ...] | None = None) -> bytes:
 
 def list_tag(revision: int) -> str:
     """Return the ETag of all lists at a revision of the directory, without quotes."""
-    return f"{revision:x}{'g' * gws.is_on()}"  # clients that keep answers must not take those of the other mode
+    return f"{revision:x}{variant()}"
 
 
 def entity_tag(contact: bytes) -> str:
     """Return the ETag of one contact, without quotes: a digest of its JSON."""
-    return f"{blake2b(contact, digest_size=8).hexdigest()}{'g' * gws.is_on()}"
+    return f"{digest(contact)}{variant()}"
+
+
+def variant() -> str:
+    """Return what distinguishes the ETags of clients that see other JSON: that of an address."""
+    return f"g{digest(gws.contacts_uri().encode())}" if gws.is_on() else ""
+
+
+def digest(text: bytes) -> str:
+    """Return a short digest, as hexadecimal digits."""
+    return blake2b(text, digest_size=8).hexdigest()
 
 
 def read_headers(tag: str) -> dict[str, str]:

@@ -116,7 +116,7 @@ class Scanner:
         self.text = text
         self.buffer, self.position = "", 0
         self.line = 1
-        self.decode = json.JSONDecoder().raw_decode
+        self.decode = json.JSONDecoder(object_pairs_hook=unique).raw_decode
 
     def more(self) -> bool:
         """Read more into the buffer; return whether there was more."""
@@ -149,12 +149,24 @@ class Scanner:
         while True:
             try:
                 value, end = self.decode(self.buffer, self.position)
+                if end == len(self.buffer) and self.more():  # a number may go on
+                    continue
+            except FileError as error:
+                raise FileError(f"line {self.line}: {error}") from None
             except (ValueError, RecursionError):
                 if len(self.buffer) - self.position < MAX_ROW_CHARACTERS and self.more():
                     continue
                 raise FileError(f"line {self.line}: not valid JSON; is the file cut off?") from None
             self.move(end)
             return value
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; raise FileError if it has a name twice, as only one value could be kept."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise FileError("an object has the same name twice")
+    return members
 
 
 def bounded(text: io.TextIOWrapper) -> Iterator[str]:
@@ -203,11 +215,12 @@ def read_answer(scanner: Scanner, reading: Reading) -> Iterator[Row]:
     separator = ","
     while separator == ",":
         scanner.peek()
-        name = str(scanner.value())
-        if scanner.take() != ":":
-            raise FileError(f"line {scanner.line}: not valid JSON; is the file cut off?")
+        name = scanner.value()
+        if not isinstance(name, str) or name in members or scanner.take() != ":":
+            raise FileError(f"line {scanner.line}: not valid JSON, or the same name twice; is the file cut off?")
         if scanner.peek() == "[" and name == "contacts":
             scanner.take()
+            members[name] = []
             count = 0
             for row in read_array(scanner, reading):
                 count += 1
@@ -217,7 +230,7 @@ def read_answer(scanner: Scanner, reading: Reading) -> Iterator[Row]:
         separator = scanner.take()
     if separator != "}":
         raise FileError(f"line {scanner.line}: a comma or }} is missing; is the file cut off?")
-    if count is None:
+    if members.get("statusCode", 0) != 0 or count is None:
         raise FileError(f"it is no list of contacts: {json.dumps(members, ensure_ascii=False)[:200]}")
     if members.get("totalCount", count) != count:
         raise FileError(f"it has {count} of {members['totalCount']} contacts; get all, without offset and limit")
@@ -230,7 +243,9 @@ def read_ndjson(text: io.TextIOWrapper, reading: Reading) -> Iterator[Row]:
         if not written.strip():
             continue
         try:
-            value = json.loads(written)
+            value = json.loads(written, object_pairs_hook=unique)
+        except FileError as error:
+            yield Row(line, {}, f"{error}.".capitalize())
         except (ValueError, RecursionError):
             yield Row(line, {}, "Not valid JSON; is the file cut off?")
         else:

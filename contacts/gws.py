@@ -44,9 +44,6 @@ IGNORED_PARAMETERS = {
     "_": "1700000000000",
 }
 
-# The schemas of the document that have the attributes.
-SCHEMAS = {"Contact", "SelectedContact", "ContactChanges", "ContactChangesWithId"}
-
 
 def is_on() -> bool:
     """Return whether the service has such clients."""
@@ -55,7 +52,9 @@ def is_on() -> bool:
 
 def contacts_uri() -> str:
     """Return the URI of the contacts, as the client knows it."""
-    return url_for("contacts.Contacts", _external=True)
+    # Not url_for(_external=True): it knows no host whose name has an underscore.
+    host = request.headers.get("Host") or request.host
+    return f"{request.scheme}://{host}{url_for('contacts.Contacts')}"
 
 
 def attributes_of(contact: Mapping[str, str], uri: str) -> dict[str, Any]:
@@ -64,18 +63,33 @@ def attributes_of(contact: Mapping[str, str], uri: str) -> dict[str, Any]:
     return {**numbers, "uri": f"{uri}/{contact['id']}", "path": f"/contacts/{contact['id']}"}
 
 
+def changed_attributes(contact: Mapping[str, str], changes: Mapping[str, Any]) -> list[str]:
+    """Return which of these attributes a PUT sends otherwise than they are.
+
+    The uri may be that of another host. phoneNumbers says nothing beside a phoneNumber, which may be a new one.
+    """
+    expected = attributes_of(contact, "")
+    sent = {name: value for name, value in facts().gws_attributes.items() if value is not None}
+    if "uri" in sent:
+        sent["uri"] = str(sent["uri"])[-len(expected["path"]) :]
+        expected["uri"] = expected["path"]
+    if "phoneNumber" in changes:
+        sent.pop("phoneNumbers", None)
+    return [name for name, value in sent.items() if value != expected.get(name)]
+
+
 def plain(printed: Mapping[str, Any]) -> dict[str, Any]:
     """Return a contact in a file, as Genesys Web Services may have printed it, by the attributes of this service.
 
-    The first number is the number. Raise ValueError if phoneNumbers is not a list of objects.
+    The first number that is not blank is the number. Raise ValueError if phoneNumbers is not a list of objects.
     """
     contact = {name: value for name, value in printed.items() if name not in ATTRIBUTES}
-    numbers = printed.get("phoneNumbers")
-    if numbers and not contact.get("phoneNumber"):
-        if not isinstance(numbers, list) or not isinstance(numbers[0], dict):
-            raise ValueError('phoneNumbers must be a list: [{"phoneNumber": "…"}].')
-        contact["phoneNumber"] = numbers[0].get("phoneNumber")
-    return contact
+    numbers = printed.get("phoneNumbers") or []
+    if not isinstance(numbers, list) or not all(isinstance(number, dict) for number in numbers):
+        raise ValueError('phoneNumbers must be a list: [{"phoneNumber": "…"}].')
+    found = [contact.get("phoneNumber"), *(number.get("phoneNumber") for number in numbers)]
+    filled = (number for number in found if number is not None and not is_blank(str(number)))
+    return contact | {"phoneNumber": next(filled, None)} if numbers else contact
 
 
 def accepted(sent: Any, location: str) -> Any:
@@ -105,6 +119,7 @@ def describe(components: dict[str, Any]) -> None:
             **schema,
             "example": example,
         }
+    # In the one schema of all writes, so that a program reads the answers of either mode by the same name.
     properties = components["schemas"]["ContactAnswer"]["properties"]
     properties |= {name: {"type": "string", "description": "Of a new contact."} for name in CREATED_ATTRIBUTES}
 
@@ -119,10 +134,16 @@ class DocumentPlugin(BasePlugin):
 
     def schema_helper(self, name: str, definition: dict[str, Any], **_: Any) -> dict[str, Any] | None:
         """Add the attributes to contacts."""
-        return {"properties": {**definition["properties"], **ATTRIBUTES}} if name in SCHEMAS else None
+        if name in {"ContactChanges", "ContactChangesWithId"}:
+            nullable = {key: {**value, "type": [value["type"], "null"]} for key, value in ATTRIBUTES.items()}
+            return {"properties": definition["properties"] | nullable}
+        if name in {"Contact", "SelectedContact"}:
+            always = {"required": [*definition["required"], "uri", "path"]} if name == "Contact" else {}
+            return {"properties": definition["properties"] | ATTRIBUTES, **always}
+        return None
 
     def operation_helper(self, path: str | None = None, operations: dict[str, Any] | None = None, **_: Any) -> None:
-        """Add the parameters, and what `fields` may select."""
+        """Add the parameters, what `fields` may select, and what is answered besides."""
         for operation in (operations or {}).values():
             parameters = operation.setdefault("parameters", [])
             for parameter in (each for each in parameters if isinstance(each, dict) and each["in"] == "query"):
@@ -132,3 +153,19 @@ class DocumentPlugin(BasePlugin):
                     more = {"items": {**items, "enum": [*items["enum"], *ATTRIBUTES]}}
                     parameter["schema"] = {**parameter["schema"], **more}
             parameters += [component_name(name) for name in IGNORED_PARAMETERS]
+            for status, answer in operation["responses"].items():
+                if isinstance(answer, dict) and "content" in answer:
+                    complete(answer["content"]["application/json"], created_here=str(status) == "201")
+
+
+def complete(content: dict[str, Any], created_here: bool) -> None:
+    """Add to the example of an answer what is there besides; `created_here`: it is the answer to a POST."""
+    example = dict(content["example"])
+    uri = ATTRIBUTES["uri"]["example"].rpartition("/")[0]
+    if "contacts" in example:
+        example["contacts"] = [each | attributes_of(each, uri) for each in example["contacts"]]
+    if "contact" in example:
+        example["contact"] = example["contact"] | attributes_of(example["contact"], uri)
+    if created_here:
+        example = created(example["contact"])
+    content["example"] = example

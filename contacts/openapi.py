@@ -67,6 +67,11 @@ def init_app(app: Flask) -> ContactsApi:
     """Return flask-smorest's Api, whose document has the constant parts as well."""
     constant = json.loads((FOLDER / "openapi.json").read_text(encoding="utf-8"))
     constant["components"]["securitySchemes"]["role"]["name"] = app.config["ROLE_HEADER"]
+    if app.config["ROLES"]:
+        described = (
+            "Groups, with commas between, as CONTACTS_ROLES maps them to roles; of the proxies that are trusted."
+        )
+        constant["components"]["securitySchemes"]["role"]["description"] = described
     plugins: list[BasePlugin] = [OperationPlugin()]
     if app.config["GWS_CLIENTS"]:
         gws.describe(constant["components"])

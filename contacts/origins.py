@@ -1,8 +1,9 @@
 """Pages of other origins that may call the API (CORS: https://fetch.spec.whatwg.org/#http-cors-protocol)."""
 
 import re
+from functools import partial
 
-from flask import Flask, current_app, request
+from flask import Flask, Response, current_app, request
 from flask_cors import CORS
 
 from contacts.settings import api_path
@@ -26,13 +27,22 @@ def is_preflight() -> bool:
     )
 
 
+def vary(paths: re.Pattern[str], response: Response) -> Response:
+    """Say of each answer of the API that it depends on the origin, also where it allows none."""
+    if paths.match(request.path):
+        response.vary.add("Origin")
+    return response
+
+
 def init_app(app: Flask) -> None:
     """Tell browsers what pages of the allowed origins may do, with credentials; nothing of any other page."""
     if not app.config["ALLOWED_ORIGINS"]:
         return
+    paths = api_path(app.config)
+    app.after_request(partial(vary, paths))
     CORS(
         app,
-        resources=api_path(app.config),
+        resources=paths,
         # As patterns: of texts, flask-cors takes those with brackets (IPv6) for patterns of its own.
         origins=[re.compile(rf"{re.escape(origin)}\Z", re.IGNORECASE) for origin in app.config["ALLOWED_ORIGINS"]],
         methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
@@ -41,5 +51,6 @@ def init_app(app: Flask) -> None:
         supports_credentials=True,
         max_age=PREFLIGHT_MAX_AGE_S,
         always_send=False,  # nothing to a request without an Origin
+        vary_header=False,  # vary() does it for all answers
         intercept_exceptions=False,  # contacts/errors.py answers errors
     )

@@ -67,7 +67,7 @@ def proxy_role() -> Role:
         )
     value = header_text(header).strip()
     if config["ROLES"]:
-        found = {config["ROLES"].get(name.strip().casefold()) for name in value.split(",")}
+        found = {config["ROLES"].get(name.strip()) for name in value.split(",")}
         role = next((each for each in Role if each in found), None)  # the highest first
     else:
         role = ROLE_SPELLINGS.get(value.lower())

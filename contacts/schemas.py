@@ -5,6 +5,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
 from contacts.errors import StatusCode, reason
+from contacts.facts import facts
 from contacts.model import ATTRIBUTES, CLIENT_ATTRIBUTES, TYPES
 from contacts.text import LengthError, clean
 
@@ -136,7 +137,7 @@ class ContactChanges(Strict.from_dict({name: change_of(name) for name in ATTRIBU
     @validates_schema
     def check_empty(self, data: dict[str, Any], **_: Any) -> None:
         """Refuse an empty body: it is a mistake, not a change of nothing."""
-        if not data:
+        if not data and not facts().gws_attributes:
             raise error(StatusCode.MISSING, "Send the attributes that are to change.")
 
 

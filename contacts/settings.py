@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask
 
@@ -34,7 +35,7 @@ ROLE_SPELLINGS = {
 }
 
 
-DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class SettingsError(Exception):
@@ -102,12 +103,16 @@ def roles(value: str) -> dict[str, Role]:
     """Return the roles by the names that a site has for them, from `name=role` with commas between."""
     found: dict[str, Role] = {}
     for entry in filter(None, map(str.strip, value.split(","))):
-        name, _, spelling = entry.rpartition("=")
-        role = {**ROLE_SPELLINGS, "admin": Role.ADMIN}.get(spelling.strip().lower())
-        if not name.strip() or not role:
-            raise ValueError(f"{entry!r} is not a name=role; give names with Admin or Agent, such as cc-admins=Admin")
-        if found.setdefault(name.strip().casefold(), role) != role:
-            raise ValueError(f"{name.strip()!r} has two roles; give it one")
+        name, _, spelling = (part.strip() for part in entry.rpartition("="))
+        role = {**ROLE_SPELLINGS, "admin": Role.ADMIN}.get(spelling.lower())
+        if not name or ";" in name or not role:
+            raise ValueError(
+                f"{entry!r} is no name=role; give names with Admin or Agent and commas between, such as cc-admins=Admin"
+            )
+        if found.setdefault(name, role) != role:
+            raise ValueError(f"{name!r} has two roles; give it one")
+    if value.strip() and not found:
+        raise ValueError("give names with their roles, such as cc-admins=Admin, or nothing")
     return found
 
 
@@ -115,13 +120,15 @@ def allowed_origins(value: str) -> list[str]:
     """Return origins as browsers send them (RFC 6454, 6.2): in lower case, without the port that the scheme implies."""
     origins = []
     for entry in value.replace(",", " ").split():
-        found = re.fullmatch(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", entry.lower())
-        if not found:
+        if not re.fullmatch(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]+)?", entry.lower()):
             raise ValueError(
                 f"{entry!r} is no origin; give scheme, host and port alone, such as https://desk.example.com"
             )
-        scheme, host, port = found.groups(default="")
-        origins.append(f"{scheme}://{host}{'' if port == DEFAULT_PORTS.get(scheme) else port}")
+        parts = urlsplit(entry.lower())
+        host = parts.hostname or ""
+        host = f"[{ipaddress.IPv6Address(host)}]" if ":" in host else host
+        port = "" if parts.port in {None, DEFAULT_PORTS.get(parts.scheme)} else f":{parts.port}"
+        origins.append(f"{parts.scheme}://{host}{port}")
     return origins
 
 

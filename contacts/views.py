@@ -159,15 +159,14 @@ def change(contact_id: Any, changes: dict[str, Any]) -> Response:
 
 def refuse_read_only(contact: dict[str, str], changes: dict[str, Any]) -> None:
     """Raise ApiError 422 if an attribute that clients cannot write is sent with another value."""
-    errors = {}
-    if sent := facts().gws_attributes:
-        contact, changes = contact | gws.attributes_of(contact, gws.contacts_uri()), changes | sent
+    read_only = reason(StatusCode.READ_ONLY_ATTRIBUTE, "Clients cannot write this.")
+    errors = dict.fromkeys(gws.changed_attributes(contact, changes), read_only)
     for name, value in changes.items():
         same = value is None or value == contact.get(name)
         if name in {"id", "type"} and isinstance(value, str):
             same = value.lower() == contact[name].lower()
         if name not in CLIENT_ATTRIBUTES and not same:
-            errors[name] = reason(StatusCode.READ_ONLY_ATTRIBUTE, "Clients cannot write this.")
+            errors[name] = read_only
     if errors:
         raise invalid(errors)
 

@@ -1,10 +1,14 @@
-"""/docs in a real browser, behind a proxy that adds a prefix."""
+"""A real browser: /docs, behind a proxy that adds a prefix, too; and pages of other origins that call the API."""
 
 import json
+import ssl
 import subprocess
+from http.server import BaseHTTPRequestHandler
 
 import pytest
-from conftest import ROOT, free_port, listens
+from conftest import ROOT, Service, free_port, listens
+from doors import Nginx, flask
+from test_sign_on import http_server
 
 # `make browser` installs it, `make test` does without.
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -21,6 +25,7 @@ def browser(tmp_path):
     """Chromium, which logs what it asks for and what it complains of."""
     options = webdriver.ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
+    options.accept_insecure_certs = True
     for flag in (
         *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"),
         *("disable-component-update", "disable-sync", "window-size=1200,1600", f"user-data-dir={tmp_path / 'profile'}"),
@@ -125,3 +130,118 @@ def test_page_works_and_asks_nobody_else(browser, address):
     links = {link.get_attribute("href") for link in browser.find_elements("css selector", "a[href]")}
     assert {link for link in links if not link.startswith(f"{address}/")} == set()
     assert browser.get_log("browser") == []
+
+
+# Pages of other origins.
+
+
+class OtherPage(BaseHTTPRequestHandler):
+    """A page of another origin."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+# As web agents of Genesys Web Services ask: by XMLHttpRequest. Returns the status, the JSON and a header.
+ASK = """
+const [method, url, credentials, headers, body, done] = arguments;
+const request = new XMLHttpRequest();
+request.open(method, url);
+request.withCredentials = credentials;
+for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+if (body) request.setRequestHeader("Content-Type", "application/json");
+request.onload = () => done([request.status, JSON.parse(request.responseText), request.getResponseHeader("ETag")]);
+request.onerror = () => done("refused");
+request.send(body && JSON.stringify(body));
+"""
+AGENTS = (
+    "/api/v2/contacts?type=User&includeUsersInBusinessUnits=true&roles=ROLE_AGENT&limit=100"
+    "&filterName=NamesOrPhoneNumberMatches&filterParameters=*&sortBy=name&order=Ascending"
+)
+
+
+class Origins:
+    """A service that lets the pages of one of two origins call it; both have a page."""
+
+    def __init__(self, folder, allowed, other):
+        self.allowed, self.other = (f"https://127.0.0.1:{each.server_port}" for each in (allowed, other))
+        self.token = flask(folder / "contacts.db", "token", "create", "ROLE_ADMIN", "agents")
+        settings = {"ALLOWED_ORIGINS": self.allowed, "URL_PREFIX": "/api/v2", "GWS_CLIENTS": "on"}
+        self.service = Service(
+            folder / "contacts.db", **{f"CONTACTS_{name}": value for name, value in settings.items()}
+        )
+
+
+@pytest.fixture
+def origins(tmp_path):
+    (tmp_path / "nginx").mkdir()
+    with http_server(OtherPage) as allowed, http_server(OtherPage) as other:
+        running = Origins(tmp_path, allowed, other)
+        running.nginx = Nginx(tmp_path / "nginx", running.service.port)
+        try:
+            for server in (allowed, other):  # with nginx's certificate
+                context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+                context.load_cert_chain(tmp_path / "nginx" / "contacts.pem", tmp_path / "nginx" / "contacts.key")
+                server.socket = context.wrap_socket(server.socket, server_side=True)
+            yield running
+        finally:
+            running.nginx.stop()
+            running.service.stop()
+
+
+def ask(browser, method, url, credentials=False, headers=None, body=None):
+    return browser.execute_async_script(ASK, method, url, credentials, headers or {}, body)
+
+
+def test_a_page_of_another_origin_calls_the_service(browser, origins):
+    token = {"Authorization": f"Bearer {origins.token}"}
+    url = origins.service.url
+    browser.get(origins.allowed)
+    for credentials in (False, True):
+        status, answer, tag = ask(browser, "GET", url + AGENTS, credentials, {**token, "ssid": "1", "surl": "x"})
+        assert (status, answer) == (200, {"statusCode": 0, "totalCount": 0, "contacts": []})
+        assert tag
+        status, made, tag = ask(browser, "POST", f"{url}/api/v2/contacts", credentials, token, {"name": "Taxi"})
+        assert status == 201
+        changes = {"name": "Cab"}
+        assert ask(browser, "PUT", made["uri"], credentials, {**token, "If-Match": tag}, changes)[0] == 200
+        assert ask(browser, "PUT", made["uri"], credentials, {**token, "If-Match": tag}, changes)[0] == 412
+        assert ask(browser, "DELETE", made["uri"], credentials, token)[0] == 200
+        # Errors can be read, too.
+        assert ask(browser, "GET", f"{url}/api/v2/contacts", credentials)[:2][0] == 401
+        # The role is the proxy's to name: not a page's, even on a machine that is trusted.
+        assert ask(browser, "GET", f"{url}/api/v2/contacts", credentials, {"X-Role": "Agent"}) == "refused"
+        assert ask(browser, "GET", f"{url}/healthz", credentials) == "refused"
+    browser.get(origins.other)
+    for credentials in (False, True):
+        assert ask(browser, "GET", url + AGENTS, credentials, token) == "refused"
+        assert ask(browser, "GET", url + AGENTS, credentials) == "refused"
+
+
+def test_a_page_of_another_origin_calls_the_service_behind_nginx(browser, origins):
+    host = f"127.0.0.1:{origins.nginx.port}"
+    url = f"https://{host}"
+    token = {"Authorization": f"Bearer {origins.token}"}
+    # The browser logs in, and keeps name and password for this host.
+    browser.get(f"https://bob:{Nginx.PASSWORDS['bob']}@{host}/api/v2/me")
+    assert '"userName":"bob"' in browser.page_source
+    browser.get(origins.allowed)
+    assert ask(browser, "GET", f"{url}/api/v2/me", True)[1]["user"] == {"role": "Agent", "userName": "bob"}
+    # With a header that makes the browser ask first: the preflight has no password.
+    assert ask(browser, "GET", url + AGENTS, True, {"ssid": "1"})[:2] == [
+        200,
+        {"statusCode": 0, "totalCount": 0, "contacts": []},
+    ]
+    assert ask(browser, "POST", f"{url}/api/v2/contacts", True, {}, {"name": "Taxi"})[0] == 403
+    # Without credentials, the password is not sent; a token is.
+    assert ask(browser, "GET", f"{url}/api/v2/me", False) == "refused"
+    assert ask(browser, "GET", f"{url}/api/v2/me", False, token)[1]["user"]["userName"] == "agents"
+    assert ask(browser, "POST", f"{url}/api/v2/contacts", False, token, {"name": "Taxi"})[0] == 201
+    browser.get(origins.other)
+    for credentials, headers in ((True, {}), (True, {"ssid": "1"}), (False, token)):
+        assert ask(browser, "GET", url + AGENTS, credentials, headers) == "refused"

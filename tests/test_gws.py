@@ -9,8 +9,10 @@ from conftest import ADMIN, AGENT, ROOT, Client, Service, add, started
 from test_readme import examples
 
 from contacts.database import db
+from contacts.files import READ_CHARACTERS
 
 PREFIX = "/api/v2"
+TOTAL = ',"totalCount":'
 GWS_ID = "1e553fa1b4164908a5f36d43cec96086"
 
 # A list as Genesys Web Services print it.
@@ -110,7 +112,8 @@ def test_the_answer_of_a_list_is_a_file(agent, admin, flask, custom, user, queue
     [
         ([], None),
         (None, None),
-        ([{"phoneNumber": ""}, {"phoneNumber": "2"}], None),
+        ([{"phoneNumber": ""}, {"phoneNumber": None}, {"phoneNumber": " \u200b"}, {"phoneNumber": "2"}], "2"),
+        ([{"phoneNumber": ""}], None),
         ([{"description": "x"}], None),
         ([{"phoneNumber": 1003}], "1003"),
         ([{"phoneNumber": "1003"}] * 3, "1003"),
@@ -128,7 +131,21 @@ def test_a_number_beside_the_list_of_numbers_counts(flask, agent):
     assert agent.get("/contacts").json["contacts"][0]["phoneNumber"] == "1"
 
 
-@pytest.mark.parametrize("numbers", ["1003", ["1003"], {"phoneNumber": "1003"}, [None], 7, [[]]])
+def test_a_blank_number_beside_it_does_not(flask, agent):
+    row = {"name": "Taxi", "phoneNumber": "  ", "phoneNumbers": [{"phoneNumber": "2"}]}
+    flask("import", file=json.dumps([row]), name="a.json")
+    assert agent.get("/contacts").json["contacts"][0]["phoneNumber"] == "2"
+
+
+@pytest.mark.parametrize("before", [1, 2, 3])
+def test_a_number_may_stand_where_a_piece_of_the_file_ends(before, flask):
+    start = '{"statusCode":0,"contacts":[' + ",".join(f'{{"name":"{n}"}}' for n in range(1000)) + "]"
+    text = f"{start}{' ' * (READ_CHARACTERS - len(start) - len(TOTAL) - before)}{TOTAL}1000}}"
+    assert text[READ_CHARACTERS - before :].startswith("1000")
+    assert "1000 added" in flask("import", file=text, name="a.json")
+
+
+@pytest.mark.parametrize("numbers", ["1003", ["1003"], {"phoneNumber": "1003"}, [None], 7, [[]], [{}, 7]])
 def test_numbers_in_another_form_make_a_bad_row(numbers, flask, agent):
     rows = {"contacts": [{"name": "Taxi", "phoneNumbers": numbers}]}
     output = flask("import", file=json.dumps(rows), name="a.json", status=1)
@@ -164,6 +181,20 @@ def test_the_uri_is_right_behind_a_proxy(gws):
     assert away.json["contacts"] == [contact]
 
 
+@pytest.mark.parametrize("host", ["h_1:8000", "[::1]:8000", "h.example"])
+def test_the_uri_has_the_host_that_was_asked(gws, host):
+    (contact,) = gws.get(f"{PREFIX}/contacts?id={GWS_ID}", headers={"Host": host}).json["contacts"]
+    assert contact["uri"] == f"http://{host}{PREFIX}/contacts/{GWS_ID}"
+
+
+def test_an_answer_with_other_uris_is_not_current(gws):
+    for url in (f"{PREFIX}/contacts", f"{PREFIX}/contacts/{GWS_ID}"):
+        tag = {"If-None-Match": gws.get(url).headers["ETag"]}
+        assert gws.get(url, headers=tag).status_code == 304
+        for here in ({"X-Forwarded-Proto": "https"}, {"Host": "h"}, {"X-Forwarded-Prefix": "/gws"}):
+            assert gws.get(url, headers={**tag, **here}).status_code == 200
+
+
 def test_fields_may_name_them(gws):
     for fields, names in (
         ("path,phoneNumbers", ["phoneNumbers", "path"]),
@@ -197,7 +228,14 @@ def test_a_put_takes_them_back_unchanged(gws, by_path):
         "statusCode": 0,
         "contact": {**whole, "phoneNumber": "8", "phoneNumbers": [{"phoneNumber": "8"}]},
     }
-    for name, value in (("uri", "http://other/"), ("path", 7), ("phoneNumbers", whole["phoneNumbers"])):
+    # The same once more, and after somebody else's change; and as it was read from another address.
+    assert gws.put(put_to, json={**whole, "phoneNumber": "8"}).json["contact"]["phoneNumber"] == "8"
+    assert gws.put(put_to, json={"id": whole["id"], "phoneNumber": None}).status_code == 200
+    there = {**whole, "uri": f"https://there.example/gws{whole['path']}"}
+    assert gws.put(put_to, json=there).json["contact"] == whole
+    assert gws.put(put_to, json={"id": whole["id"], "path": whole["path"]}).json["contact"] == whole
+    other = [{"phoneNumber": "8"}]
+    for name, value in (("uri", "http://other/"), ("path", 7), ("phoneNumbers", other), ("uri", [])):
         refused = gws.put(put_to, json={"id": whole["id"], "name": "Other", name: value})
         assert (refused.status_code, refused.json["statusCode"], list(refused.json["errors"])) == (422, 11, [name])
     assert gws.get(url).json["contact"]["name"] == "Taxi"

@@ -110,6 +110,14 @@ def test_other_pages_and_programs_are_told_nothing(client, prefix):
     assert told(client.get(f"{prefix}/contacts", headers=AGENT)) == {}
 
 
+@pytest.mark.parametrize("origin", [{}, {"Origin": DESK}, {"Origin": "https://other.example"}])
+def test_each_answer_says_that_it_depends_on_the_origin(client, prefix, origin):
+    """So that nobody keeps the answer to one for another."""
+    for headers in (AGENT, {}, {**AGENT, "If-None-Match": "*"}):
+        for place in ("/contacts", "/contacts/x", "/me"):
+            assert client.get(prefix + place, headers={**headers, **origin}).headers.getlist("Vary") == ["Origin"]
+
+
 def test_what_is_beside_the_api_is_told_of_nobody(client):
     for place in ("/healthz", "/readyz", "/docs", "/metrics", "/contactsx"):
         assert told(client.get(place, headers={"Origin": DESK})) == {}

@@ -512,12 +512,23 @@ LISTS = [
     ("cc-admins", "Contact Center Admin"),
     ("cc-agents", "Agent"),
     ("cc-agents,cc-admins", "Contact Center Admin"),
-    (" staff , CC-Agents,, vpn", "Agent"),
+    (" staff , cc-agents,, vpn", "Agent"),
     ("cc-admins, cc-admins", "Contact Center Admin"),
-    ("büro/leitung", "Contact Center Admin"),
+    ("Büro/Leitung", "Contact Center Admin"),
     ("role:desk=1,other", "Agent"),
     *((names, None) for names in ("", " ", ",", "staff", "Agent", "Contact Center Admin", "ROLE_ADMIN,Admin")),
-    *((names, None) for names in ("cc-admins;cc-agents", "cc-admins x", "xcc-admins", "cc", "cc-admins\xff")),
+    *(
+        (names, None)
+        for names in (
+            "cc-admins;cc-agents",
+            "CC-Admins",
+            "cc-admin\u017f",
+            "cc-admins x",
+            "xcc-admins",
+            "cc",
+            "cc-admins\xff",
+        )
+    ),
 ]
 
 

@@ -170,6 +170,16 @@ BAD_FILES = {
     "a cut object": ("users.json", '[{"userName":"a","name":"b"},{"userName', "cut off"),
     "more behind the array": ("users.json", '[{"userName":"a","name":"b"}] []', "more behind the array"),
     "an answer without contacts": ("users.json", '{"statusCode":6,"statusMessage":"x"}', '"statusMessage": "x"'),
+    "an error with contacts": ("users.json", '{"statusCode":4,"contacts":[{"userName":"a","name":"b"}]}', "no list of"),
+    "contacts twice": ("users.json", '{"contacts":[{"userName":"a","name":"b"}],"contacts":[]}', "same name twice"),
+    "a total twice": ("users.json", '{"totalCount":2,"contacts":[],"totalCount":0}', "same name twice"),
+    "an attribute twice": (
+        "users.json",
+        '[{"userName":"a","userName":"b"}]',
+        "line 1: an object has the same name twice",
+    ),
+    "a name that is none": ("users.json", '{1:2,"contacts":[]}', "not valid JSON"),
+    "contacts that are none": ("users.json", '{"contacts":7}', "no list of contacts"),
     "a page of an answer": (
         "users.json",
         '{"totalCount":3,"contacts":[{"userName":"a","name":"b"}]}',

@@ -9,8 +9,8 @@ import peewee
 from peewee import JOIN, Case, Expression, Value, fn
 
 from contacts.database import Compiled, Table, parameter, separate_connection
-from contacts.files import Row
 from contacts.model import ATTRIBUTES, VALUES, Contact, encode_json, new_id, row_of
+from contacts.rows import Row
 
 # The attribute by whose key a row is matched with a contact of its type; Custom contacts also by that of their number.
 MATCHED_BY = {"User": "userName", "Queue": "name", "Custom": "name"}
@@ -31,6 +31,7 @@ class Incoming(Table):
     id = peewee.TextField(null=True)
     key = peewee.TextField(null=True)
     phone_key = peewee.TextField(null=True)  # of Custom contacts only
+    match_key = peewee.TextField(null=True)  # of the attribute that Users are matched by before userName
     contact = peewee.TextField(null=True)  # JSON as the API prints it, without the id
     seq = peewee.IntegerField(null=True)  # of the contact that the row is matched with
     reasons = peewee.TextField(null=True)
@@ -52,7 +53,7 @@ class Difference(Table):
         temporary = True
 
 
-INCOMING_COLUMNS = ("line", "id", "key", "phone_key", "contact", "reasons", "given")
+INCOMING_COLUMNS = ("line", "id", "key", "phone_key", "match_key", "contact", "reasons", "given")
 NO_VALUES = dict.fromkeys(INCOMING_COLUMNS)
 
 GOOD = Incoming.reasons.is_null()
@@ -67,11 +68,16 @@ DIFFERS = fn.SUBSTR(Contact.json, len('{"id":"",') + 33) != fn.SUBSTR(Incoming.c
 
 
 class Staging:
-    """The rows of one file, beside the contacts of one type."""
+    """The rows of one file, beside the contacts of one type.
 
-    def __init__(self, type_: str, database: peewee.SqliteDatabase) -> None:
+    `match_by` names an attribute that Users are matched by before userName.
+    """
+
+    def __init__(self, type_: str, match_by: str, database: peewee.SqliteDatabase) -> None:
         self.type = type_
+        self.match_by = VALUES[match_by] if match_by else None
         self.database = database
+        self.matched: dict[str, int] = {}  # rows that are contacts of the directory, by the attribute that tells so
         self.attribute = VALUES[MATCHED_BY[type_]]
         # Whether a row and a contact have the same key.
         self.same_key = getattr(Contact, self.attribute.key_column) == Incoming.key
@@ -91,8 +97,12 @@ class Staging:
         self.reject_duplicates(Incoming.id, "id")
         if self.type != "Custom":
             self.reject_duplicates(Incoming.key, self.attribute.name)
-        self.match()
+        if self.match_by:
+            given = Incoming.match_key.is_null(False)
+            self.database.execute(Incoming.index(Incoming.match_key, where=given, name="incoming_by_match"))
+            self.reject_duplicates(Incoming.match_key, self.match_by.name)
         self.database.execute(Incoming.index(Incoming.seq, Incoming.reasons, name="incoming_by_contact"))
+        self.match()
 
     def columns(self, row: Row, contact: dict[str, str], reasons: dict[str, str]) -> dict[str, Any]:
         """Return the columns of an incoming row."""
@@ -106,6 +116,8 @@ class Staging:
         columns |= {"id": contact.get("id"), "key": self.attribute.make_key(contact[self.attribute.name])}
         if self.type == "Custom" and "phoneNumber" in contact:
             columns["phone_key"] = VALUES["phoneNumber"].make_key(contact["phoneNumber"])
+        if self.match_by and self.match_by.name in contact:
+            columns["match_key"] = self.match_by.make_key(contact[self.match_by.name])
         values = contact | {"type": self.type}
         columns["contact"] = encode_json({name: values[name] for name in ATTRIBUTES if name in values and name != "id"})
         return columns
@@ -134,9 +146,26 @@ class Staging:
         Incoming.update(reasons=reasons).where(GOOD, others).execute()
         Incoming.update(seq=None).where(others).execute()
 
-        elsewhere = fn.EXISTS(OTHER.select(OTHER.number).where(OTHER.id == Contact.id))
-        found = Contact.select(Contact.seq).where(self.same_key, ~elsewhere).limit(1)
+        self.count_matched("id")
+
+        free = ~fn.EXISTS(OTHER.select(OTHER.number).where(OTHER.id == Contact.id))
+        if self.match_by:
+            column = getattr(Contact, self.match_by.key_column)
+            self.match_rows(self.match_by.name, (column == Incoming.match_key) & (Contact.type == self.type) & free)
+            # A contact with another employeeId is somebody else, who had the login before.
+            free &= ~fn.EXISTS(MATCHED) & (column.is_null() | Incoming.match_key.is_null())
+        self.match_rows(self.attribute.name, self.same_key & free)
+
+    def match_rows(self, name: str, condition: Any) -> None:
+        """Match the rows that are not yet with the first contact that meets a condition."""
+        found = Contact.select(Contact.seq).where(condition).order_by(Contact.seq).limit(1)
         Incoming.update(seq=found).where(Incoming.seq.is_null()).execute()
+        self.count_matched(name)
+
+    def count_matched(self, name: str) -> None:
+        """Count the rows that are matched since the last count."""
+        count = Incoming.select().where(Incoming.seq.is_null(False)).count()
+        self.matched[name] = count - sum(self.matched.values())
 
     def rejected(self) -> Iterator[tuple[Row, dict[str, str]]]:
         """Yield the bad rows as they were, in their order, each with the reasons by column."""
@@ -214,9 +243,9 @@ class Staging:
 
 
 @contextmanager
-def staging(type_: str) -> Iterator[Staging]:
+def staging(type_: str, match_by: str = "") -> Iterator[Staging]:
     """Yield the staging of rows of a type, on a connection of its own: the models are bound to it for the block."""
     models = (Incoming, Difference)
     with separate_connection(**PRAGMAS) as database, database.bind_ctx(models):
         database.create_tables(models)
-        yield Staging(type_, database)
+        yield Staging(type_, match_by, database)

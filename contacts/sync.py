@@ -1,9 +1,10 @@
-"""The directory sync: makes the Users, or the Queues, of the directory equal to the rows of a file.
+"""The sync of Users or Queues with the rows of a file, and the import of Custom contacts.
 
 The rows are read, checked and compared without a lock, in temporary tables. Then only the differences are written: a
 few in one transaction, many in several.
 """
 
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,8 +14,8 @@ from typing import Any, NamedTuple, Self
 import peewee
 
 from contacts.database import merge_search_index, try_lock, write_transaction
-from contacts.files import Row
 from contacts.model import ATTRIBUTES, TYPES, Contact, LastSync, apply_differences, read_id
+from contacts.rows import Row
 from contacts.staging import MATCHED_BY, staging
 from contacts.text import clean, is_blank
 
@@ -22,6 +23,11 @@ from contacts.text import clean, is_blank
 MAX_DIFFERENCES_IN_ONE_TRANSACTION = 5000
 # More are split into transactions of this size: another write waits for one of them at most.
 DIFFERENCES_PER_TRANSACTION = 4000
+
+
+# A number as a spreadsheet writes one that is too long for it; the digits are lost.
+POWER_OF_TEN = re.compile(r"\d([.,]\d+)?E\+\d+", re.IGNORECASE)
+NUMBERS = {"phoneNumber", "employeeId"}
 
 
 class SyncError(Exception):
@@ -42,6 +48,24 @@ class Summary(NamedTuple):
         return ", ".join(f"{count} {name}" for name, count in self._asdict().items() if count or name != "skipped")
 
 
+class Rules(NamedTuple):
+    """What a sync may do."""
+
+    delete: bool = True
+    max_delete: float = 10  # contacts, or percent of those of the type
+    is_percentage: bool = True
+    despite_rejected: bool = False  # apply the good rows though there are bad ones
+
+
+class Report(NamedTuple):
+    """What a sync finds before it changes anything."""
+
+    summary: Summary
+    matched: dict[str, int]  # rows that are contacts of the directory, by the attribute that tells so
+    lost: dict[str, int]  # contacts that lose an attribute for which no row has a value
+    refused: str = ""  # why nothing may be changed
+
+
 def check(type_: str, row: Row) -> tuple[dict[str, str] | None, dict[str, str]]:
     """Return a row's contact in the API's terms, None for a row of another type, and the reasons if it is a bad one.
 
@@ -55,9 +79,11 @@ def check(type_: str, row: Row) -> tuple[dict[str, str] | None, dict[str, str]]:
         return None, {}
     if row_type != type_:
         reasons["type"] = f"Must be {type_}, or another type whose rows are skipped: {', '.join(MATCHED_BY)}."
-    reasons |= {name: f"A {type_} has none." for name in contact if type_ not in ATTRIBUTES[name].types}
-    if type_ == "User" and "name" not in contact and "name" not in reasons:
+    if type_ != "Queue" and "name" not in contact and "name" not in reasons:
         contact |= full_name(contact, reasons)
+        if type_ == "Custom":  # an address book has first and last names
+            contact = {name: value for name, value in contact.items() if name not in {"firstName", "lastName"}}
+    reasons |= {name: f"A {type_} has none." for name in contact if type_ not in ATTRIBUTES[name].types}
     for name in ("name", MATCHED_BY[type_]):
         if name not in contact:
             reasons.setdefault(name, f"A {type_} needs one.")
@@ -74,6 +100,8 @@ def clean_values(row: Row) -> tuple[dict[str, str], dict[str, str]]:
                 raise ValueError("Must be text.")
             if is_blank(value):
                 continue
+            if name in NUMBERS and POWER_OF_TEN.fullmatch(value.strip()):
+                raise ValueError("A spreadsheet has lost digits of this number: format the column as text there.")
             contact[name] = read_id(value) if name == "id" else clean(value, ATTRIBUTES[name].max_length)
         except ValueError as error:
             reasons[name] = str(error)
@@ -81,7 +109,7 @@ def clean_values(row: Row) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def full_name(contact: dict[str, str], reasons: dict[str, str]) -> dict[str, str]:
-    """Return the name that a User's first and last name make, if any."""
+    """Return the name that the first and the last name make, if any."""
     name = " ".join(contact[part] for part in ("firstName", "lastName") if part in contact)
     try:
         return {"name": clean(name, ATTRIBUTES["name"].max_length)} if name else {}
@@ -91,18 +119,19 @@ def full_name(contact: dict[str, str], reasons: dict[str, str]) -> dict[str, str
 
 
 class Sync:
-    """One run: load() the rows, compare(), check what staging says of them, apply() and record(). A context manager."""
+    """One sync or import: prepare(), then apply(). Leaving the block with an error records a failed sync."""
 
-    def __init__(self, type_: str, dry_run: bool = False) -> None:
+    def __init__(self, type_: str, dry_run: bool = False, match_by: str = "") -> None:
         self.type = type_
         self.dry_run = dry_run
+        self.match_by = match_by
         self.skipped = 0
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             if not stack.enter_context(try_lock("-sync")):
                 raise SyncError("another sync or import is running; run this one when it is done")
-            self.staging = stack.enter_context(staging(self.type))
+            self.staging = stack.enter_context(staging(self.type, self.match_by))
             self.database = self.staging.database
             self.stack = stack.pop_all()
         return self
@@ -114,10 +143,35 @@ class Sync:
                 with suppress(sqlite3.Error, peewee.DatabaseError):
                     self.record(None)
 
-    def load(self, rows: Iterable[Row]) -> None:
-        """Check the rows and stage them. Raise files.FileError as reading does."""
+    def prepare(self, rows: Iterable[Row], rules: Rules) -> Report:
+        """Check the rows, compare them with the directory, and return what is to be done, or why it must not be.
+
+        Raise rows.FileError as reading does.
+        """
         with self.database.atomic():  # of temporary tables: no other write waits for it
             self.staging.add(self.checked(rows))
+        with self.database.atomic():
+            summary = Summary(**self.staging.compare(rules.delete), skipped=self.skipped)
+        lost = {} if self.type == "Custom" else self.staging.lost()
+        return Report(summary, self.staging.matched, lost, self.refusal(summary, rules))
+
+    def refusal(self, summary: Summary, rules: Rules) -> str:
+        """Return why nothing may be changed: bad rows, or more removals than allowed, as the file may be cut off."""
+        if summary.rejected and not rules.despite_rejected:
+            return (
+                f"{summary.rejected} bad rows; nothing was changed. "
+                "Mend them, or say --rejects FILE to put them there and apply the rest."
+            )
+        present = Contact.select().where(Contact.type == self.type).count(self.database)
+        limit = rules.max_delete
+        if rules.is_percentage and limit:
+            limit = max(1, limit * present / 100)
+        if summary.removed <= limit:
+            return ""
+        return (
+            f"the file lacks {summary.removed} of the {present} {self.type}s of the directory; nothing was "
+            f"changed. If they are to go, say --max-delete {summary.removed}; if they are to stay, --no-delete."
+        )
 
     def checked(self, rows: Iterable[Row]) -> Iterator[tuple[Row, dict[str, str], dict[str, str]]]:
         """Yield each row of the type with its contact and the reasons if it is a bad one."""
@@ -128,19 +182,9 @@ class Sync:
             else:
                 yield row, contact, reasons
 
-    def compare(self, delete: bool = True) -> Summary:
-        """Find the differences between the rows and the directory, and return their numbers."""
-        with self.database.atomic():
-            return Summary(**self.staging.compare(delete), skipped=self.skipped)
-
-    def check_removals(self, summary: Summary, limit: float, is_percentage: bool) -> None:
-        """Raise SyncError if more contacts are missing from the file than the limit: it may be cut off."""
-        present = Contact.select().where(Contact.type == self.type).count(self.database)
-        if summary.removed > (limit * present / 100 if is_percentage else limit):
-            raise SyncError(
-                f"the file lacks {summary.removed} of the {present} {self.type}s of the directory; nothing was "
-                f"changed. If they are to go, say --max-delete {summary.removed}; if they are to stay, --no-delete."
-            )
+    def rejected(self) -> Iterator[tuple[Row, dict[str, str]]]:
+        """Yield the bad rows as they were, each with the reasons by column."""
+        return self.staging.rejected()
 
     def apply(self, summary: Summary, progress: Callable[[int], None] = lambda _: None) -> None:
         """Write the differences, in one transaction or in several; `progress` gets the number in each.

@@ -500,7 +500,7 @@ def test_a_bundle_for_another_python_says_so(machine):
 # The container image.
 
 # What belongs to the project, and not into the image.
-OUTSIDE = {".ci", ".dockerignore", ".gitignore", "Makefile", "bench", "demo", "deploy", "pyproject.toml", "tests"}
+OUTSIDE = {".ci", ".dockerignore", ".gitignore", "Makefile", "bench", "demo", "deploy", "docs", "pyproject.toml", "tests"}
 
 BUILD = """
 mkdir "$1/upper" "$1/work" "$1/root"

@@ -9,7 +9,7 @@ from conftest import ADMIN, AGENT, ROOT, Client, Service, add, started
 from test_readme import examples
 
 from contacts.database import db
-from contacts.files import READ_CHARACTERS
+from contacts.json_files import READ_CHARACTERS
 
 PREFIX = "/api/v2"
 TOTAL = ',"totalCount":'

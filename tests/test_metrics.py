@@ -121,7 +121,7 @@ def test_last_sync_is_told(metrics, flask):
     assert last("Queue") == ([0, 0], [0, 0, 0, 0])
     flask("sync", "User", "--max-delete", "1", "--rejects", "/dev/null", file="userName,name\na,New\nc,\n", status=2)
     assert last("User")[1] == [0, 1, 1, 1]
-    flask("sync", "User", file="userName,name\n", status=1)
+    flask("sync", "User", "--max-delete", "0", file="userName,name\n", status=1)
     (_, success), changes = last("User")
     assert (success, changes) == (0, [0, 0, 0, 0])
     flask("import", file="name\nSome Contact\n")

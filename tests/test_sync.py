@@ -151,7 +151,7 @@ def test_extra_columns_are_ignored_when_asked_to(sync):
         .replace(",,\n", ",,,\n")
     )
     assert "'department' is not known" in sync(text, status=1)
-    assert sync(text, "--ignore-extra").startswith("User: 2 added")
+    assert sync(text, "--ignore-extra").startswith("left out: department\nUser: 2 added")
 
 
 BAD_FILES = {
@@ -240,8 +240,8 @@ BAD_ROWS = {
         [f"line {n}, userName: The same as on line {other}." for n, other in ((2, 3), (3, 2), (4, 2))],
     ),
     "too few cells": (
-        "userName,name,phoneNumber\nok,Ok,1\nanna,Anna\n",
-        ["line 3, row: Has 2 cells, and the header has 3."],
+        "userName,name,phoneNumber\nok,Ok,1\nanna,Anna",
+        ["line 3, row: Has 2 cells, and the header has 3; the line has no end: is the file cut off?"],
     ),
     "too many cells": ("userName,name\nok,Ok,1\n", ["line 2, row: Has 3 cells, and the header has 2."]),
     "an unknown type": ("userName,name,type\nok,Ok,Robot\n", ["line 2, type: Must be User"]),

@@ -1,0 +1,162 @@
+"""Reader of JSON: arrays of contacts, answers to GET /contacts, and files with a contact on each line (NDJSON)."""
+
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from contacts import gws
+from contacts.rows import FileError, Reading, Row
+
+READ_CHARACTERS = 1 << 16  # at a time
+MAX_VALUE_CHARACTERS = 1 << 20
+
+BLANKS = re.compile(r"\s*")
+
+
+class Scanner:
+    """A stream of JSON values, read one after the other."""
+
+    def __init__(self, text: io.TextIOBase) -> None:
+        self.text = text
+        self.buffer, self.position = "", 0
+        self.line = 1
+        self.decode = json.JSONDecoder(object_pairs_hook=unique).raw_decode
+
+    def more(self) -> bool:
+        """Read more into the buffer; return whether there was more."""
+        chunk = self.text.read(READ_CHARACTERS)
+        self.buffer, self.position = self.buffer[self.position :] + chunk, 0
+        return bool(chunk)
+
+    def move(self, end: int) -> None:
+        """Move to a position in the buffer, counting lines."""
+        self.line += self.buffer.count("\n", self.position, end)
+        self.position = end
+
+    def peek(self) -> str:
+        """Return the next character that is not blank, or "" at the end."""
+        while True:
+            self.move(BLANKS.match(self.buffer, self.position).end())  # type: ignore[union-attr]
+            if self.position < len(self.buffer):
+                return self.buffer[self.position]
+            if not self.more():
+                return ""
+
+    def take(self) -> str:
+        """Return the next character that is not blank, and move past it."""
+        character = self.peek()
+        self.position += len(character)
+        return character
+
+    def value(self) -> Any:
+        """Return the next value; raise FileError if there is none."""
+        self.peek()
+        while True:
+            try:
+                value, end = self.decode(self.buffer, self.position)
+                if end == len(self.buffer) and self.more():  # a number may go on
+                    continue
+            except FileError as error:
+                raise FileError(f"line {self.line}: {error}") from None
+            except (ValueError, RecursionError):
+                if len(self.buffer) - self.position < MAX_VALUE_CHARACTERS and self.more():
+                    continue
+                raise FileError(f"line {self.line}: not valid JSON; is the file cut off?") from None
+            self.move(end)
+            return value
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; raise FileError if it has a name twice, as only one value could be kept."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise FileError("an object has the same name twice")
+    return members
+
+
+def read_json(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
+    """Yield the objects of a JSON array, or of an answer to GET /contacts, one at a time."""
+    scanner = Scanner(text)
+    readers = {"[": read_array, "{": read_answer}
+    opening = scanner.take()
+    if opening not in readers:
+        raise FileError("a JSON file is one array of objects: [ {…}, {…} ], or an answer to GET /contacts")
+    yield from readers[opening](scanner, reading)
+    if scanner.peek():
+        raise FileError(f"line {scanner.line}: there is more behind the array")
+
+
+def read_array(scanner: Scanner, reading: Reading) -> Iterator[Row]:
+    """Yield the objects of an array whose bracket is taken."""
+    separator = scanner.take() if scanner.peek() == "]" else ","
+    while separator == ",":
+        scanner.peek()
+        line = scanner.line
+        yield object_row(scanner.value(), line, reading)
+        separator = scanner.take()
+    if separator != "]":
+        raise FileError(f"line {scanner.line}: a comma or ] is missing; is the file cut off?")
+
+
+def read_answer(scanner: Scanner, reading: Reading) -> Iterator[Row]:
+    """Yield the contacts of an answer to GET /contacts whose brace is taken, this service's or Genesys Web Services'.
+
+    Raise FileError if it is no list of contacts, or not a whole one.
+    """
+    members: dict[str, Any] = {}
+    count = None
+    separator = ","
+    while separator == ",":
+        name = scanner.value()
+        if not isinstance(name, str) or name in members or scanner.take() != ":":
+            raise FileError(f"line {scanner.line}: not valid JSON, or the same name twice; is the file cut off?")
+        if scanner.peek() == "[" and name == "contacts":
+            scanner.take()
+            members[name] = []
+            count = 0
+            for row in read_array(scanner, reading):
+                count += 1
+                yield row
+        else:
+            members[name] = scanner.value()
+        separator = scanner.take()
+    if separator != "}":
+        raise FileError(f"line {scanner.line}: a comma or }} is missing; is the file cut off?")
+    if members.get("statusCode", 0) != 0 or count is None:
+        raise FileError(f"it is no list of contacts: {json.dumps(members, ensure_ascii=False)[:200]}")
+    if members.get("totalCount", count) != count:
+        raise FileError(f"it has {count} of {members['totalCount']} contacts; get all, without offset and limit")
+
+
+def read_ndjson(lines: Iterable[str], reading: Reading) -> Iterator[Row]:
+    """Yield the objects of a file that has one JSON object per line."""
+    for line, written in enumerate(lines, 1):
+        if not written.strip():
+            continue
+        try:
+            value = json.loads(written, object_pairs_hook=unique)
+        except FileError as error:
+            yield Row(line, {}, f"{error}.".capitalize())
+        except (ValueError, RecursionError):
+            yield Row(line, {}, "Not valid JSON; is the file cut off?")
+        else:
+            yield object_row(value, line, reading)
+
+
+def object_row(value: Any, line: int, reading: Reading) -> Row:
+    """Return a JSON object as a row."""
+    if not isinstance(value, dict):
+        return Row(line, {}, f"A contact is a JSON object, this is {json.dumps(value)[:40]}.")
+    try:
+        members = gws.plain(value)
+        # An integer becomes text: employee IDs and extensions are often written as one.
+        values = reading.columns.values(
+            {name: str(member) if type(member) is int else member for name, member in members.items()}
+        )
+    except ValueError as error:
+        return Row(line, {}, str(error))
+    except FileError as error:
+        raise FileError(f"line {line}: {error}") from None
+    return Row(line, values)

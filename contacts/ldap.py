@@ -1,0 +1,131 @@
+"""Reads an LDAP server by OpenLDAP's ldapsearch, and believes nothing but a whole answer."""
+
+import os
+import re
+import subprocess  # nosec B404 # a list of arguments, no shell
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from contacts import files
+from contacts.rows import OTHER_NAMES, Columns, FileError, Reading, Row
+
+MAX_SEARCH_S = 600  # a server that freezes is given up after so many seconds
+MAX_CONNECT_S = 10
+
+# What ldapsearch's exit status means, and what to do.
+REASONS = {
+    4: "the server gives no more entries than its size limit: let it give all to this bind DN",
+    8: "the server asks for a safer login: TLS, or another bind DN",
+    32: "the server has no such base",
+    49: "the server does not know this bind DN with this password",
+    255: "the server cannot be reached, or went away",
+}
+
+HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+
+
+class Search(NamedTuple):
+    """What an LDAP URL names."""
+
+    server: str  # ldaps://host:port
+    base: str
+    scope: str
+    filter: str
+    attributes: list[str]
+
+
+def parse(url: str) -> Search:
+    """Return what an LDAP URL names (RFC 4516, but for its scope: without one, all below the base is searched).
+
+    Raise FileError if it is not one.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.netloc.rpartition("@")[2].removesuffix(f":{parts.port}"), parts.port
+    except ValueError as error:
+        raise FileError(f"not an LDAP URL: {error}") from None
+    attributes, scope, filter_, *extensions = (*map(unquote, parts.query.split("?")), "", "", "")[:4]
+    base = unquote(parts.path.removeprefix("/"))
+    names = [name for name in attributes.split(",") if name]
+    problems = {
+        "a host": not HOST.fullmatch(host) or "@" in parts.netloc,
+        "a base, such as /OU=Staff,DC=corp,DC=example": not base,
+        "a scope: base, one or sub": scope not in {"", "base", "one", "sub"},
+        "names of attributes": not all(map(ATTRIBUTE.fullmatch, names)),
+        "no extensions, and no fragment": any(extensions) or bool(parts.fragment),
+    }
+    for wanted, missing in problems.items():
+        if missing:
+            raise FileError(f"an LDAP URL has {wanted}: ldaps://host/base??sub?(filter)")
+    server = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
+    filter_ = filter_ if filter_.startswith("(") else f"({filter_ or 'objectClass=*'})"
+    return Search(server, base, scope or "sub", filter_, names)
+
+
+def command(search: Search, bind_dn: str, password: Path | None) -> list[str]:
+    """Return the arguments of ldapsearch; ldap: means StartTLS and nothing less."""
+    return [
+        *("ldapsearch", "-LLL", "-x", "-H", search.server, *(["-ZZ"] if search.server.startswith("ldap:") else [])),
+        *(("-D", bind_dn, "-y", str(password)) if password else ()),
+        *("-b", search.base, "-s", search.scope, "-E", "pr=500/noprompt"),
+        *("-o", "ldif-wrap=no", "-o", f"nettimeout={MAX_CONNECT_S}", search.filter, *search.attributes),
+    ]
+
+
+def environment(folder: Path, ca_file: Path | None) -> dict[str, str]:
+    """Return the environment of ldapsearch: no ldaprc of a user's may allow a certificate that is not right."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(folder),
+        "LANG": "C.UTF-8",
+        "LDAPTLS_REQCERT": "demand",
+        **({"LDAPTLS_CACERT": str(ca_file.absolute())} if ca_file else {}),
+    }
+
+
+def read(url: str, columns: Columns, bind_dn: str, password_file: Path | None, ca_file: Path | None) -> Iterator[Row]:
+    """Yield the entries that an LDAP URL names as rows, once all of them are here.
+
+    Raise FileError if the answer is not whole, and say why.
+    """
+    search = parse(url)
+    if bool(bind_dn) != bool(password_file):
+        raise FileError("--bind-dn and --password-file go together")
+    if not search.attributes:
+        others = (name for names in OTHER_NAMES.values() for name in names)
+        search = search._replace(attributes=[*columns.asked_for(), *others])
+    with tempfile.TemporaryDirectory(prefix="contacts-ldap-") as name:
+        folder = Path(name)
+        password = None
+        if password_file:
+            # ldapsearch takes the line break at the end of a file for a part of the password.
+            password = folder / "password"
+            password.write_bytes(password_file.read_bytes().rstrip(b"\r\n"))
+            if not password.stat().st_size:
+                raise FileError(f"{password_file} is empty: a server would let anybody in as nobody")
+        run(command(search, bind_dn, password), environment(folder, ca_file), folder)
+        with (folder / "answer").open("rb") as answer:
+            yield from files.read(answer, Reading("ldif", columns))
+
+
+def run(arguments: list[str], env: dict[str, str], folder: Path) -> None:
+    """Run ldapsearch, whose answer goes into a file of the folder; raise FileError if it does not end well."""
+    with (folder / "answer").open("wb") as answer:
+        try:
+            ended = subprocess.run(  # noqa: S603 # nosec B603
+                arguments, env=env, cwd=folder, stdout=answer, stderr=subprocess.PIPE, timeout=MAX_SEARCH_S, check=False
+            )
+        except FileNotFoundError:
+            raise FileError(
+                "there is no ldapsearch: install ldap-utils (Debian, Ubuntu) or openldap-clients (Red Hat)"
+            ) from None
+        except subprocess.TimeoutExpired:
+            raise FileError(f"the server has not answered in {MAX_SEARCH_S} seconds") from None
+    if ended.returncode:
+        said = " ".join(ended.stderr.decode("utf-8", "replace").split())
+        reason = REASONS.get(ended.returncode, "the search failed")
+        raise FileError(f"{reason} (ldapsearch: {said or ended.returncode})")

@@ -1,0 +1,113 @@
+"""A row of a file, and which attribute of a contact each of its columns stands for."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from contacts.model import ATTRIBUTES
+
+# What Active Directory, LDAP and PowerShell call the attributes. Of several columns for one attribute, the first that
+# has a value counts; its own name before all of these.
+OTHER_NAMES = {
+    "id": ("objectGUID", "entryUUID"),
+    "name": ("displayName", "cn"),
+    "phoneNumber": ("telephoneNumber", "OfficePhone"),
+    "userName": ("sAMAccountName", "uid"),
+    "firstName": ("givenName",),
+    "lastName": ("sn", "Surname"),
+    "employeeId": ("employeeNumber",),
+}
+
+
+class FileError(Exception):
+    """A file cannot be read; the message says where and why."""
+
+
+class Row(NamedTuple):
+    """A row of a file: the line that it begins on, its values by attribute, and what is wrong with its form."""
+
+    line: int
+    values: dict[str, Any]
+    problem: str = ""
+
+
+class Column(NamedTuple):
+    """What a column stands for: an attribute ("": it is left out), and the rank among the columns for it."""
+
+    attribute: str
+    rank: int = 0
+
+
+def spelling(name: str) -> str:
+    """Return a column's name as it is compared: ignoring case, blanks, _ and -."""
+    return re.sub(r"[\s_-]|\ufeff", "", name).lower()
+
+
+COLUMNS = {
+    spelling(name): Column(attribute, rank)
+    for attribute in ATTRIBUTES
+    for rank, name in enumerate((attribute, *OTHER_NAMES.get(attribute, ())))
+}
+
+
+class Columns:
+    """The columns of one file.
+
+    `named` has attributes by the names of columns, as --column says; "" leaves a column out.
+    """
+
+    def __init__(self, named: Mapping[str, str] | None = None, ignore_extra: bool = False) -> None:
+        self.given = dict(named or {})
+        self.named = {spelling(name): attribute for name, attribute in self.given.items()}
+        self.ignore_extra = ignore_extra
+        self.known: dict[str, Column] = {}  # by the names in the file
+
+    def column(self, name: str) -> Column:
+        """Return what a column stands for; raise FileError if that is not known."""
+        if name not in self.known:
+            key = spelling(name)
+            found = Column(self.named[key], -1) if key in self.named else COLUMNS.get(key)
+            if not found and not self.ignore_extra:
+                raise FileError(
+                    f"the column {name!r} is not known; there are: {', '.join(ATTRIBUTES)} "
+                    f"(--column '{name}=phoneNumber' reads it as one of these, --ignore-extra leaves others out)"
+                )
+            self.known[name] = found or Column("")
+        return self.known[name]
+
+    def columns(self, names: Iterable[str]) -> list[Column]:
+        """Return what columns stand for; raise FileError if two have the same name."""
+        found = [self.column(name) for name in names]
+        for column in found:
+            if column.attribute and found.count(column) > 1:
+                raise FileError(f"there are two columns for {column.attribute}")
+        return found
+
+    def values(self, members: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values by attribute, from values by column; None and "" are no value."""
+        columns = self.columns(members)
+        found = [(*column, value) for column, value in zip(columns, members.values(), strict=True)]
+        found.sort(key=lambda each: -each[1])  # the first rank last, so that it counts
+        return {name: value for name, _, value in found if name and value is not None and value != ""}
+
+    def asked_for(self) -> list[str]:
+        """Return the columns that --column names."""
+        return [name for name, attribute in self.given.items() if attribute]
+
+    def left_out(self) -> list[str]:
+        """Return the columns of the file that stand for nothing."""
+        return [name for name, column in self.known.items() if not column.attribute]
+
+    def check_named(self) -> None:
+        """Raise FileError if --column names a column that the file does not have."""
+        if missing := self.named.keys() - set(map(spelling, self.known)):
+            raise FileError(f"there is no column {', '.join(sorted(missing))}; there are: {', '.join(self.known)}")
+
+
+class Reading(NamedTuple):
+    """How a file is to be read."""
+
+    format: str
+    columns: Columns
+    encoding: str = "utf-8"  # a byte order mark says otherwise
+    delimiter: str = ""  # "": detected in the header

@@ -9,7 +9,7 @@ VERSION = $(shell sed -n 's/^ *API_VERSION="\(.*\)".*/\1/p' app.py)
 # Who may name a role when the service is run from here: this machine.
 run demo: export CONTACTS_TRUSTED_PROXIES ?= 127.0.0.1,::1
 
-.PHONY: run demo install bundle test load torture attack fuzz fuzz-long api browser deploy-test audit next lint bench bench-quick bench-million bench-sync bench-find clean
+.PHONY: run demo install bundle test load torture attack ldap fuzz fuzz-long api browser deploy-test audit next lint bench bench-quick bench-million bench-sync bench-find clean
 
 # Serve contacts.db on http://127.0.0.1:8000
 run: .venv/run
@@ -52,6 +52,11 @@ torture: .venv/dev
 attack: .venv/dev
 	.ci/packages nginx=nginx-light openssl=openssl
 	$(BIN)/python -m pytest tests/test_attack.py
+
+# Read a real LDAP server
+ldap: .venv/dev
+	.ci/packages slapd=slapd ldapsearch=ldap-utils openssl=openssl
+	$(BIN)/python -m pytest tests/test_ldap.py
 
 # Compare the answers to some thousands of made-up queries with what the contract says
 fuzz: .venv/dev

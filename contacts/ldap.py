@@ -2,6 +2,8 @@
 
 import os
 import re
+import socket
+import ssl
 import subprocess  # nosec B404 # a list of arguments, no shell
 import tempfile
 from collections.abc import Iterator
@@ -17,11 +19,13 @@ MAX_CONNECT_S = 10
 
 # What ldapsearch's exit status means, and what to do.
 REASONS = {
+    1: "no safe connection: the server has no TLS here, or --ca-file does not vouch for its certificate",
     4: "the server gives no more entries than its size limit: let it give all to this bind DN",
     8: "the server asks for a safer login: TLS, or another bind DN",
+    10: "the base is a referral to another server",
     32: "the server has no such base",
     49: "the server does not know this bind DN with this password",
-    255: "the server cannot be reached, or went away",
+    **dict.fromkeys((52, 254, 255), "the server cannot be reached, or went away"),
 }
 
 HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
@@ -71,7 +75,7 @@ def command(search: Search, bind_dn: str, password: Path | None) -> list[str]:
     return [
         *("ldapsearch", "-LLL", "-x", "-H", search.server, *(["-ZZ"] if search.server.startswith("ldap:") else [])),
         *(("-D", bind_dn, "-y", str(password)) if password else ()),
-        *("-b", search.base, "-s", search.scope, "-E", "pr=500/noprompt"),
+        *("-b", search.base, "-s", search.scope, "-z", "0", "-E", "pr=500/noprompt"),
         *("-o", "ldif-wrap=no", "-o", f"nettimeout={MAX_CONNECT_S}", search.filter, *search.attributes),
     ]
 
@@ -104,12 +108,32 @@ def read(url: str, columns: Columns, bind_dn: str, password_file: Path | None, c
         if password_file:
             # ldapsearch takes the line break at the end of a file for a part of the password.
             password = folder / "password"
+            password.touch(0o600)  # or ldapsearch warns
             password.write_bytes(password_file.read_bytes().rstrip(b"\r\n"))
             if not password.stat().st_size:
                 raise FileError(f"{password_file} is empty: a server would let anybody in as nobody")
-        run(command(search, bind_dn, password), environment(folder, ca_file), folder)
+        try:
+            run(command(search, bind_dn, password), environment(folder, ca_file), folder)
+        except FileError as error:
+            raise FileError(f"{error}{certificate_problem(search.server, ca_file)}") from None
         with (folder / "answer").open("rb") as answer:
             yield from files.read(answer, Reading("ldif", columns))
+
+
+def certificate_problem(server: str, ca_file: Path | None) -> str:
+    """Return what is wrong with the certificate of a server, "" if nothing is: ldapsearch says only that it gave up."""
+    parts = urlsplit(server)
+    if parts.scheme != "ldaps":
+        return ""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+        with socket.create_connection((parts.hostname, parts.port or 636), MAX_CONNECT_S) as connection:
+            context.wrap_socket(connection, server_hostname=parts.hostname).close()
+    except ssl.SSLError as error:
+        return f"; its certificate: {getattr(error, 'verify_message', '') or error.reason}"
+    except OSError:
+        pass
+    return ""
 
 
 def run(arguments: list[str], env: dict[str, str], folder: Path) -> None:

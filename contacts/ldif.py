@@ -103,6 +103,7 @@ def entry_row(line: int, values: dict[str, list[str | bytes]], reading: Reading)
 
 def text(attribute: str, value: str | bytes) -> str:
     """Return a value as text; a GUID of 16 bytes as Microsoft prints it, whose first three parts are little-endian."""
-    if attribute == "id" and isinstance(value, bytes) and len(value) == 16:
-        return UUID(bytes_le=value).hex
-    return value.decode() if isinstance(value, bytes) else value
+    written = value if isinstance(value, bytes) else value.encode()
+    if attribute == "id" and len(written) == 16:  # some are 16 letters by chance, and not in base64
+        return UUID(bytes_le=written).hex
+    return written.decode()

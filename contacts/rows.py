@@ -15,7 +15,7 @@ OTHER_NAMES = {
     "userName": ("sAMAccountName", "uid"),
     "firstName": ("givenName",),
     "lastName": ("sn", "Surname"),
-    "employeeId": ("employeeNumber",),
+    "employeeId": ("employeeID", "employeeNumber"),
 }
 
 

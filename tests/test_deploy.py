@@ -25,10 +25,10 @@ from contacts.settings import CHECKS, PREFIX
 pytestmark = pytest.mark.slow
 
 DEPLOY = ROOT / "deploy"
-SERVICES = ["contacts.service", "contacts-backup.service", "contacts-sync@User.service"]
+SERVICES = ["contacts.service", "contacts-backup.service", "contacts-sync@User.service", "contacts-ldap.service"]
 
 # What systemd may find the exposure to be, in tenths: up to 2.0 is OK, 9.6 is a service that nobody shut in.
-EXPOSURE = 11
+EXPOSURE = 12
 
 # A machine's own Python, not one that somebody has in his home.
 PYTHON = "/usr/bin/python3"
@@ -79,7 +79,7 @@ def units(tmp_path):
 def test_systemd_finds_nothing_wrong_with_the_units(units):
     kinds = {".service", ".socket", ".timer"}
     files = [str(file) for file in units.iterdir() if file.suffix in kinds and "@." not in file.name]
-    assert len(files) == 5
+    assert len(files) == 7
     assert run("systemd-analyze", "verify", *files) == ""
 
 
@@ -292,6 +292,20 @@ def test_a_sync_takes_the_file_that_is_there_and_does_nothing_without(deployed):
 
 
 @needs_mounts
+def test_a_sync_with_ldap_has_the_password_as_a_credential(deployed):
+    deployed.run("cp /opt/contacts/deploy/contacts-ldap.* /etc/systemd/system/ && systemctl daemon-reload")
+    deployed.run("install -m 600 /opt/contacts/deploy/ldap.env /etc/contacts/ldap.env")
+    deployed.run("install -m 600 /dev/null /etc/contacts/ldap-password && echo secret > /etc/contacts/ldap-password")
+    deployed.run("cp /etc/ssl/certs/contacts.pem /etc/contacts/ldap-ca.pem")
+    deployed.run("sed -i s,dc1.corp.example,127.0.0.1:1, /etc/contacts/ldap.env")
+    assert deployed.run("systemctl start contacts-ldap", check=False).returncode != 0
+    said = deployed.run("journalctl --no-pager --unit contacts-ldap").stdout
+    assert "the server cannot be reached" in said
+    assert "nothing was changed" in said
+    deployed.run("systemctl reset-failed; systemctl start contacts-ldap.timer && systemctl stop contacts-ldap.timer")
+
+
+@needs_mounts
 def test_a_command_takes_and_gives_files_by_its_standard_streams(deployed):
     deployed.run("contacts-flask import - --format csv < <(printf 'name,phoneNumber\nTaxi,123\n')")
     assert "Taxi,123" in deployed.run("contacts-flask export - --format csv --type Custom").stdout
@@ -500,7 +514,18 @@ def test_a_bundle_for_another_python_says_so(machine):
 # The container image.
 
 # What belongs to the project, and not into the image.
-OUTSIDE = {".ci", ".dockerignore", ".gitignore", "Makefile", "bench", "demo", "deploy", "docs", "pyproject.toml", "tests"}
+OUTSIDE = {
+    ".ci",
+    ".dockerignore",
+    ".gitignore",
+    "Makefile",
+    "bench",
+    "demo",
+    "deploy",
+    "docs",
+    "pyproject.toml",
+    "tests",
+}
 
 BUILD = """
 mkdir "$1/upper" "$1/work" "$1/root"

@@ -6,6 +6,8 @@ import json
 import pytest
 from conftest import ROOT
 
+from contacts import ldap
+
 FILES = ROOT / "tests" / "files"
 GUID = "6f9619ff8b86d011b42d00c04fc964ff"
 
@@ -365,3 +367,74 @@ def test_values_of_ldif_that_are_no_text_make_a_bad_row(flask):
     text = f"dn: a\nuid: a\ncn:: /w==\njpegPhoto:: /w==\n\n{END}"
     output = flask("sync", "User", "--ignore-extra", file=text, name="a.ldif", status=1)
     assert "line 1, row: cn is not text." in output
+
+
+@pytest.mark.parametrize(
+    ("written", "contact_id"),
+    [
+        (": ABCDEFGHIJKLMNOP", "4443424146454847494a4b4c4d4e4f50"),
+        (":: QUJDREVGR0hJSktMTU5PUA==", "4443424146454847494a4b4c4d4e4f50"),
+        (": {6F9619FF-8B86-D011-B42D-00C04FC964FF}", GUID),
+    ],
+)
+def test_an_object_guid_is_an_id(written, contact_id, flask, agent):
+    flask("sync", "User", file=f"dn: a\nuid: a\ncn: Ann\nobjectGUID{written}\n\n{END}", name="a.ldif")
+    assert agent.get("/contacts?fields=id").json["contacts"] == [{"id": contact_id}]
+
+
+# LDAP URLs; tests/test_ldap.py has a real server.
+
+URLS = {
+    "ldaps://h/dc=x??sub?(uid=*)": ("ldaps://h", "dc=x", "sub", "(uid=*)", []),
+    "ldap://h:1389/dc=x": ("ldap://h:1389", "dc=x", "sub", "(objectClass=*)", []),
+    "LDAPS://[::1]:636/o=a%20b%2Cc?uid,cn?one?uid=a%3fb": (
+        "ldaps://[::1]:636",
+        "o=a b,c",
+        "one",
+        "(uid=a?b)",
+        ["uid", "cn"],
+    ),
+    "ldaps://h/ou=%C5%81%C3%B3d%C5%BA,dc=x??base": ("ldaps://h", "ou=Łódź,dc=x", "base", "(objectClass=*)", []),
+    "ldaps://h/dc=x??sub?(&(a=b)(!(c:1.2.840.113556.1.4.803:=2)))": (
+        *("ldaps://h", "dc=x", "sub", "(&(a=b)(!(c:1.2.840.113556.1.4.803:=2)))", []),
+    ),
+}
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_an_ldap_url_is_read(url):
+    assert tuple(ldap.parse(url)) == URLS[url]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("ldaps://", "ldaps:///dc=x", "ldaps://h", "ldaps://h/", "ldaps://h/?uid", "ldap:dc=x", "ldaps://h:x/dc=x"),
+        *(
+            "ldaps://a:b@h/dc=x",
+            "ldaps://-h x/dc=x",
+            "ldaps://h/dc=x??all",
+            "ldaps://h/dc=x?uid,-x",
+            "ldaps://h:99999/dc=x",
+        ),
+        *("ldaps://h/dc=x????!bindname=cn=x", "ldaps://h/dc=x#y", "ldaps://h;id/dc=x", "ldaps://[::1/dc=x"),
+    ],
+)
+def test_what_is_no_ldap_url_is_refused_in_one_line(url, flask, agent):
+    output = flask("sync", "User", url, status=1)
+    assert output.count("\n") == 1
+    assert "LDAP URL" in output
+
+
+@pytest.mark.parametrize("option", ["--bind-dn", "--password-file", "--ca-file"])
+def test_a_file_needs_no_login(option, flask, tmp_path):
+    value = "cn=x" if option == "--bind-dn" else str(FILES / "gws.json")
+    assert "are for LDAP servers" in flask("import", option, value, file="name\nAnn\n", status=1)
+
+
+def test_no_argument_of_ldapsearch_is_an_option_of_its_own():
+    search = ldap.parse("ldaps://h/-Z??sub?-x")
+    arguments = ldap.command(search, "-w", None)
+    assert "(-x)" in arguments
+    assert arguments[arguments.index("-b") + 1] == "-Z"
+    assert "-w" not in arguments

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from collections import Counter
 
 import pytest
@@ -306,6 +307,27 @@ def test_bodies_are_kept_as_the_contract_says_or_refused(app, admin, requests):
             if not make:
                 kept = contact
         assert admin.get(f"/contacts/{kept['id']}").json["contact"] == kept
+    export_and_read_back(app, admin)
+
+
+def export_and_read_back(app, admin):
+    """What is stored goes out and comes back in every format: nothing changes, and a new directory is the same."""
+    before = admin.get("/contacts").json["contacts"]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, *options in (("a.csv",), ("raw.csv", "--raw"), ("a.json",), ("a.ndjson",)):
+            file = os.path.join(folder, name)
+            runner = app.test_cli_runner()
+            assert runner.invoke(args=["export", file, *options]).exit_code == 0
+            again = runner.invoke(args=["import", file]).output
+            assert again == f"Custom: 0 added, 0 changed, 0 removed, {len(before)} unchanged, 0 rejected\n"
+            empty()
+            added = runner.invoke(args=["import", file]).output
+            assert added.startswith(f"Custom: {len(before)} added"), added
+            assert by_id(admin.get("/contacts").json["contacts"]) == by_id(before)
+
+
+def by_id(contacts):
+    return {contact["id"]: contact for contact in contacts}
 
 
 JSON = {"Content-Type": "application/json"}

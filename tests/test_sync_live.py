@@ -3,11 +3,14 @@
 import http.client
 import json
 import os
+import random
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 
 import pytest
 from conftest import ADMIN, AGENT, ROOT
@@ -27,9 +30,9 @@ def file(tmp_path_factory):
     return path
 
 
-def sync(path, file):
+def sync(path, file, *options):
     return subprocess.Popen(
-        [sys.executable, "-m", "flask", "sync", "User", str(file)],
+        [sys.executable, "-m", "flask", "sync", "User", str(file), *options],
         cwd=ROOT,
         env={**os.environ, "CONTACTS_DATABASE": str(path)},
         stdout=subprocess.PIPE,
@@ -72,6 +75,42 @@ def test_a_killed_sync_leaves_contacts_whole_and_the_next_run_completes_it(app, 
     assert finished(sync(path, file)) == expected
     check(sql)
     assert ids.items() <= dict(sql("SELECT json_extract(json, '$.userName'), id FROM contact")).items()
+
+
+KILLS = 20
+
+
+def test_a_sync_killed_at_twenty_random_moments_beside_a_writer(service, path, sql, file):
+    moments = random.Random(16)
+    written = []
+
+    def write(caller):
+        body = json.dumps({"name": f"Custom {caller.answers}"})
+        written.append(caller.request("POST", "/contacts", ADMIN, body)["contact"]["id"])
+
+    began = time.monotonic()
+    finished(sync(path, file, "--dry-run"))
+    longest = 2 * (time.monotonic() - began)
+    writer = Caller(service.port, write)
+    writer.start()
+    try:
+        for _ in range(KILLS):
+            process = sync(path, file)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(moments.uniform(0, longest))
+            process.kill()
+            process.communicate()
+            check(sql)
+            if process.returncode == 0:  # it was done before its time: begin anew
+                sql("DELETE FROM contact WHERE type = 'User'")
+    finally:
+        writer.stopped.set()
+        writer.join()
+    assert writer.error is None
+    assert "0 rejected" in finished(sync(path, file))
+    check(sql)
+    assert sql("SELECT users FROM directory") == [(ROWS,)]
+    assert {row[0] for row in sql("SELECT id FROM contact WHERE type = 'Custom'")} == set(written)
 
 
 def test_up_to_5000_differences_are_all_or_nothing(app, path, sql, file, tmp_path):

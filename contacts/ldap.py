@@ -14,12 +14,13 @@ from urllib.parse import unquote, urlsplit
 from contacts import files
 from contacts.rows import OTHER_NAMES, Columns, FileError, Reading, Row
 
+NO_TLS = "no safe connection: the server has no TLS here, or its certificate is not for this host or not from --ca-file"
+
 MAX_SEARCH_S = 600  # a server that freezes is given up after so many seconds
 MAX_CONNECT_S = 10
 
 # What ldapsearch's exit status means, and what to do.
 REASONS = {
-    1: "no safe connection: the server has no TLS here, or --ca-file does not vouch for its certificate",
     4: "the server gives no more entries than its size limit: let it give all to this bind DN",
     8: "the server asks for a safer login: TLS, or another bind DN",
     10: "the base is a referral to another server",
@@ -151,5 +152,5 @@ def run(arguments: list[str], env: dict[str, str], folder: Path) -> None:
             raise FileError(f"the server has not answered in {MAX_SEARCH_S} seconds") from None
     if ended.returncode:
         said = " ".join(ended.stderr.decode("utf-8", "replace").split())
-        reason = REASONS.get(ended.returncode, "the search failed")
+        reason = NO_TLS if "ldap_start_tls" in said else REASONS.get(ended.returncode, "the search failed")
         raise FileError(f"{reason} (ldapsearch: {said or ended.returncode})")

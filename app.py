@@ -10,6 +10,7 @@ from contacts import (
     database,
     errors,
     health,
+    imports,
     logs,
     metrics,
     middleware,
@@ -18,7 +19,6 @@ from contacts import (
     phone,
     roles,
     settings,
-    views,
 )
 
 
@@ -48,7 +48,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     origins.init_app(app)
     roles.init_app(app)
     api = openapi.init_app(app)
-    api.register_blueprint(views.blp, url_prefix=app.config["URL_PREFIX"] or None)
+    api.register_blueprint(imports.blp, url_prefix=app.config["URL_PREFIX"] or None)
     app.register_blueprint(health.blp)
     app.register_blueprint(metrics.blp)
     app.register_blueprint(openapi.blp)

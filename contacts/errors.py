@@ -117,7 +117,8 @@ def envelope(error: HTTPException) -> Response:
         status_code = STATUS_CODES.get(code, StatusCode.INTERNAL if code >= 500 else StatusCode.INVALID)
         path = f"{request.script_root}{current_app.config['URL_PREFIX']}/contacts"
         message = MESSAGES.get(code, f"{HTTP_STATUS_CODES.get(code, 'Error')}.")
-        message = message.format(method=request.method, limit=MAX_BODY_BYTES, contacts=path)
+        limit = (request.max_content_length or 0) - 1
+        message = message.format(method=request.method, limit=limit, contacts=path)
         body = {"statusCode": int(status_code), "statusMessage": message}
     response = Response(json.dumps(body, separators=(",", ":")), code, mimetype="application/json")
     for name, value in error.get_headers():

@@ -16,3 +16,12 @@ FOUND = {**DONE, "totalCount": 3, "contacts": [USER, CUSTOM, QUEUE]}
 ONE = {**DONE, "contact": USER}
 CREATED = {**DONE, "contact": CUSTOM}
 CHANGED = {**DONE, "contact": CUSTOM | CHANGES}
+
+IMPORT_CSV = "name,phoneNumber\nSome Contact,xxx-xxx-xxxx\n"
+IMPORTED = {**DONE, "summary": {"added": 1, "unchanged": 0, "rejected": 0}, "rejected": []}
+IMPORT_REFUSED = {
+    "statusCode": 2,
+    "statusMessage": "1 bad rows; nothing was changed.",
+    "summary": {"added": 0, "unchanged": 1, "rejected": 1},
+    "rejected": [{"line": 3, "errors": {"name": ["A Custom needs one."]}}],
+}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import PurePath
-from typing import TextIO
+from typing import Any, TextIO
 
 from contacts.json_files import read_json, read_ndjson
 from contacts.ldif import read_ldif
@@ -52,7 +52,7 @@ def format_of(name: str) -> str:
     return EXTENSIONS[extension]
 
 
-def read(file: io.BufferedReader, reading: Reading) -> Iterator[Row]:
+def read(file: "io.BufferedReader[Any]", reading: Reading) -> Iterator[Row]:
     """Yield the rows of a file, in bounded memory.
 
     Raise FileError if the file is not as `reading` says, or has columns that are no attributes.

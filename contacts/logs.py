@@ -96,11 +96,21 @@ def configuration(log_format: str, level: str = "INFO") -> dict[str, Any]:
 
 def audit(action: str, contact_id: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     """Log a write that is on disk: who it was, and the attributes that differ; their values only at DEBUG."""
-    known = facts()
     names = [name for name in ATTRIBUTES if name != "id" and old.get(name) != new.get(name)]
     fields: dict[str, Any] = {"action": action, "contact": contact_id, "attributes": ",".join(names)}
     if audit_log.isEnabledFor(logging.DEBUG):
         fields |= {"old": {name: old.get(name) for name in names}, "new": {name: new.get(name) for name in names}}
+    write_audit(fields)
+
+
+def audit_import(added: int) -> None:
+    """Log an import that is on disk: who it was, and how many contacts it added."""
+    write_audit({"action": "imported", "added": added})
+
+
+def write_audit(fields: dict[str, Any]) -> None:
+    """Write an audit line, with who it was."""
+    known = facts()
     fields |= {"token": known.token} if known.token else {"user": known.user or "-"}
     audit_log.info("audit", extra={"fields": {**fields, "role": known.role, "id": known.request_id}})
 

@@ -47,7 +47,9 @@ class OperationPlugin(BasePlugin):
                 statuses = statuses + self.STATUSES[method]
                 if method in self.CONDITIONS:
                     operation.setdefault("parameters", []).append(component_name(self.CONDITIONS[method]))
-            operation["responses"] |= {str(status): HTTPStatus(status).name for status in statuses}
+            said = {str(status) for status in operation["responses"]}
+            names = {str(status): HTTPStatus(status).name for status in statuses}
+            operation["responses"] |= {status: name for status, name in names.items() if status not in said}
 
 
 class ContactsApi(Api):

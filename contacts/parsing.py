@@ -27,16 +27,7 @@ class Parser(FlaskParser):
         """
         if not req.is_json and (req.content_length or req.headers.get("Transfer-Encoding")):
             raise UnsupportedMediaType
-        try:
-            body = req.get_data()
-        except HTTPException:
-            raise
-        except Exception:  # gunicorn's, for a chunked body that breaks its own rules
-            raise malformed("it could not be read to its end") from None
-        if len(body) > MAX_BODY_BYTES:
-            raise RequestEntityTooLarge
-        if len(body) < (req.content_length or 0):
-            raise malformed("it is shorter than its Content-Length")
+        body = read_body(req, MAX_BODY_BYTES)
         return parse_json(body) if body else {}
 
     def pre_load(self, location_data: Any, *, schema: Schema, req: Request, location: str) -> Any:
@@ -53,6 +44,22 @@ class ContactsBlueprint(Blueprint):
     """flask-smorest's blueprint with this parser."""
 
     ARGUMENTS_PARSER = Parser(unknown=RAISE)
+
+
+def read_body(req: Request, max_bytes: int) -> bytes:
+    """Return the body of a request; raise RequestEntityTooLarge, or ApiError 400 if it is not whole."""
+    req.max_content_length = max_bytes + 1  # a chunked body is cut there without an error, and seen to be too long
+    try:
+        body = req.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception:  # gunicorn's, for a chunked body that breaks its own rules
+        raise malformed("it could not be read to its end") from None
+    if len(body) > max_bytes:
+        raise RequestEntityTooLarge
+    if len(body) < (req.content_length or 0):
+        raise malformed("it is shorter than its Content-Length")
+    return body
 
 
 def parse_json(body: bytes) -> Any:

@@ -54,12 +54,14 @@ class Columns:
     """The columns of one file.
 
     `named` has attributes by the names of columns, as --column says; "" leaves a column out.
+    `advice` says what to do about an unknown column.
     """
 
-    def __init__(self, named: Mapping[str, str] | None = None, ignore_extra: bool = False) -> None:
+    def __init__(self, named: Mapping[str, str] | None = None, ignore_extra: bool = False, advice: str = "") -> None:
         self.given = dict(named or {})
         self.named = {spelling(name): attribute for name, attribute in self.given.items()}
         self.ignore_extra = ignore_extra
+        self.advice = advice
         self.known: dict[str, Column] = {}  # by the names in the file
 
     def column(self, name: str) -> Column:
@@ -68,10 +70,8 @@ class Columns:
             key = spelling(name)
             found = Column(self.named[key], -1) if key in self.named else COLUMNS.get(key)
             if not found and not self.ignore_extra:
-                raise FileError(
-                    f"the column {name!r} is not known; there are: {', '.join(ATTRIBUTES)} "
-                    f"(--column '{name}=phoneNumber' reads it as one of these, --ignore-extra leaves others out)"
-                )
+                known = f"the column {name!r} is not known; there are: {', '.join(ATTRIBUTES)}"
+                raise FileError(known + self.advice.format(name=name))
             self.known[name] = found or Column("")
         return self.known[name]
 

@@ -19,6 +19,8 @@ from contacts.model import ATTRIBUTES, TYPES, VALUES, Contact
 from contacts.rows import Columns, FileError, Reading, Row
 from contacts.sync import Report, Rules, Sync
 
+COLUMN_ADVICE = " (--column '{name}=phoneNumber' reads it as one of these, --ignore-extra leaves others out)"
+
 MAX_SHOWN_REJECTS = 20  # --rejects writes all of them
 
 
@@ -140,7 +142,7 @@ def run(sync: Sync, rules: Rules, rejects: Path | None, source: io.BufferedReade
         refuse_database(rejects)
         if rejects.exists() and os.path.exists(name) and rejects.samefile(name):
             raise MaintenanceError(f"{rejects} is the file that is read; name another one for the bad rows")
-    columns = Columns(dict(options.pop("named")), options.pop("ignore_extra"))
+    columns = Columns(dict(options.pop("named")), options.pop("ignore_extra"), COLUMN_ADVICE)
     try:
         report = sync.prepare(rows_of(source, columns, **options), rules)
     except FileError as error:

@@ -7,7 +7,7 @@ import pytest
 from conftest import Document, document, started
 from openapi_spec_validator import validate
 
-from contacts import parameters
+from contacts import imports, parameters
 from contacts.errors import StatusCode
 
 # What is not of the API: the page and the document.
@@ -31,6 +31,7 @@ QUERIES = {
     "listContacts": parameters.ListQuery,
     "deleteContactById": parameters.IdQuery,
     "getContact": parameters.OneQuery,
+    "importContacts": imports.ImportQuery,
 }
 CONDITIONS = {
     "listContacts": "If-None-Match",
@@ -76,6 +77,7 @@ def test_every_route_and_method_is_there(prefix, path, new_database):
     assert {route for route, _ in routes} == {
         f"{prefix}/contacts",
         f"{prefix}/contacts/{{id}}",
+        f"{prefix}/contacts/import",
         f"{prefix}/me",
     } | SERVICE
 
@@ -83,6 +85,7 @@ def test_every_route_and_method_is_there(prefix, path, new_database):
 def test_every_answer_is_there(spec):
     answers = {operation["operationId"]: set(operation["responses"]) for _, _, operation, _ in operations(spec)}
     assert answers == {name: statuses | ALWAYS for name, statuses in ANSWERS.items()} | {
+        "importContacts": {"200", "400", "401", "403", "413", "415", "422", "500", "503", "default"},
         "getMe": {"200", "401", "422", "500", "503", "default"},
         "isAlive": {"200", "405", "500", "default"},
         "isReady": {"200", "405", "500", "503", "default"},
@@ -123,12 +126,12 @@ def test_every_request_and_answer_has_an_example_that_fits(app, spec):
     for _, _, operation, _ in operations(spec):
         contents = [resolve(answer).get("content") for answer in operation["responses"].values()]
         for content in filter(None, [*contents, operation.get("requestBody", {}).get("content")]):
-            (shown,) = content.values()
-            examples = [example["value"] for example in shown.get("examples", {}).values()]
-            examples += [shown["example"]] if "example" in shown else []
-            assert examples
-            for example in examples:
-                document(app).validate(shown["schema"], example)
+            for shown in content.values():
+                examples = [example["value"] for example in shown.get("examples", {}).values()]
+                examples += [shown["example"]] if "example" in shown else []
+                assert examples
+                for example in examples:
+                    document(app).validate(shown["schema"], example)
 
 
 def test_role_header_is_the_configured_one(path, new_database):

@@ -1,6 +1,11 @@
 """What all flask commands share: how they find the database, and how they fail."""
 
+import signal
 import sqlite3
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +52,23 @@ class Command(click.Command):
                     "The service makes it when it starts, and so do sync and import."
                 )
             upgrades.prepare(str(path))
-            return super().invoke(ctx)
+            with ended_by_sigterm():
+                return super().invoke(ctx)
         except (SettingsError, SyncError, FileError, tokens.TokenError, MaintenanceError, OSError) as error:
             raise click.ClickException(str(error)) from None
         except (sqlite3.Error, peewee.DatabaseError) as error:
             reason = unavailable(error) or f"{error}; flask check tells more"
             raise click.ClickException(f"{path}: {reason}") from None
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """End the block by an exception on SIGTERM, so that it removes its temporary files and ends its children."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -7,13 +7,14 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from itertools import count
+from itertools import chain, count
 from pathlib import PurePath
 from typing import Any, TextIO
 
 from contacts.json_files import read_json, read_ndjson
 from contacts.ldif import read_ldif
-from contacts.rows import FileError, Reading, Row
+from contacts.rows import FileError, Reading, Row, spelling
+from contacts.text import is_blank
 
 EXTENSIONS = {
     **{".csv": "csv", ".tsv": "csv", ".txt": "csv"},
@@ -102,7 +103,8 @@ class CsvLines:
         self.last = ""
 
     def __iter__(self) -> Iterator[str]:
-        for line in self.lines:
+        for written in self.lines:
+            line = written.lstrip("\ufeff")  # of files that were joined
             self.number, self.last = self.number + 1, line
             yield line
 
@@ -123,23 +125,29 @@ def read_csv(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
     """Yield the rows below the header of a CSV file."""
     lines = CsvLines(text)
     first, delimiter = lines.header(reading.delimiter)
-    header = next(csv.reader([first.lstrip("\ufeff")], delimiter=delimiter))
+    cells_of_rows = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
+    header = next(cells_of_rows)
     while len(header) > 1 and not header[-1].strip():
         header.pop()  # a delimiter at the end of the line
     # The columns of the first rank come last, so that their values count.
     columns = sorted(enumerate(reading.columns.columns(header)), key=lambda each: -each[1].rank)
     named = [(index, column.attribute) for index, column in columns if column.attribute]
+    spelled = list(map(spelling, header))
     line = lines.number + 1
     try:
-        for cells in csv.reader(lines, delimiter=delimiter, strict=True):
+        for cells in cells_of_rows:
             while len(cells) > len(header) and not cells[-1].strip():
                 cells.pop()
-            if is_data(cells, header):
-                values = {name: unescaped(cells[at]) for at, name in named if at < len(cells) and cells[at].strip()}
+            if is_data(cells, spelled):
+                values = {
+                    name: unescaped(cells[at]) for at, name in named if at < len(cells) and not is_blank(cells[at])
+                }
                 yield Row(line, values, problem(cells, header, lines.last))
             line = lines.number + 1
     except csv.Error as error:
         raise FileError(f"line {line}: {error}; is the file cut off, or a quote not closed?") from None
+    except FileError as error:
+        raise FileError(f"line {line}: {error}") from None
 
 
 def is_data(cells: list[str], header: list[str]) -> bool:
@@ -147,17 +155,23 @@ def is_data(cells: list[str], header: list[str]) -> bool:
     first, *others = cells or [""]
     if not "".join(others).strip() and (not first.strip() or HEAD_CELL.fullmatch(first)):
         return False
-    return first.lstrip("\ufeff") != header[0] or others != header[1:]
+    if spelling(first) not in header:
+        return True
+    again = list(map(spelling, cells))
+    if again != header and sorted(again) == sorted(header):
+        raise FileError("the columns come again in another order: sync the files that were joined one by one")
+    return again != header
 
 
 def problem(cells: list[str], header: list[str], last: str) -> str:
-    """Return what is wrong with the number of cells, "" if nothing is; those at the end of a row may be missing."""
-    counts = f"Has {len(cells)} cells, and the header has {len(header)}"
-    if len(cells) > len(header):
-        return f"{counts}."
+    """Return what is wrong with the number of cells, "" if nothing is; those at the end of a row may be missing.
+
+    Raise FileError if the file may be cut off here.
+    """
+    counts = f"Has {len(cells)} cells, and the header has {len(header)}."
     if len(cells) < len(header) and not last.endswith(("\n", "\r")):
-        return f"{counts}; the line has no end: is the file cut off?"
-    return ""
+        raise FileError(f"the last line has no end. {counts} Is the file cut off?")
+    return counts if len(cells) > len(header) else ""
 
 
 READERS: dict[str, Callable[[io.TextIOBase, Reading], Iterator[Row]]] = {

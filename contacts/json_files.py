@@ -149,14 +149,16 @@ def object_row(value: Any, line: int, reading: Reading) -> Row:
     """Return a JSON object as a row."""
     if not isinstance(value, dict):
         return Row(line, {}, f"A contact is a JSON object, this is {json.dumps(value)[:40]}.")
+    problem = ""
     try:
         members = gws.plain(value)
+    except ValueError as error:
+        members, problem = {name: value[name] for name in value if name not in gws.ATTRIBUTES}, str(error)
+    try:
         # An integer becomes text: employee IDs and extensions are often written as one.
         values = reading.columns.values(
             {name: str(member) if type(member) is int else member for name, member in members.items()}
         )
-    except ValueError as error:
-        return Row(line, {}, str(error))
     except FileError as error:
         raise FileError(f"line {line}: {error}") from None
-    return Row(line, values)
+    return Row(line, values, problem)

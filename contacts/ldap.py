@@ -2,11 +2,13 @@
 
 import os
 import re
+import select
 import socket
 import ssl
 import subprocess  # nosec B404 # a list of arguments, no shell
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -62,6 +64,7 @@ def parse(url: str) -> Search:
         "a scope: base, one or sub": scope not in {"", "base", "one", "sub"},
         "names of attributes": not all(map(ATTRIBUTE.fullmatch, names)),
         "no extensions, and no fragment": any(extensions) or bool(parts.fragment),
+        "one line of text": not f"{base}{filter_}".isprintable(),
     }
     for wanted, missing in problems.items():
         if missing:
@@ -71,11 +74,11 @@ def parse(url: str) -> Search:
     return Search(server, base, scope or "sub", filter_, names)
 
 
-def command(search: Search, bind_dn: str, password: Path | None) -> list[str]:
+def command(search: Search, bind_dn: str, password_file: str) -> list[str]:
     """Return the arguments of ldapsearch; ldap: means StartTLS and nothing less."""
     return [
         *("ldapsearch", "-LLL", "-x", "-H", search.server, *(["-ZZ"] if search.server.startswith("ldap:") else [])),
-        *(("-D", bind_dn, "-y", str(password)) if password else ()),
+        *(("-D", bind_dn, "-y", password_file) if password_file else ()),
         *("-b", search.base, "-s", search.scope, "-z", "0", "-E", "pr=500/noprompt"),
         *("-o", "ldif-wrap=no", "-o", f"nettimeout={MAX_CONNECT_S}", search.filter, *search.attributes),
     ]
@@ -103,22 +106,42 @@ def read(url: str, columns: Columns, bind_dn: str, password_file: Path | None, c
     if not search.attributes:
         others = (name for names in OTHER_NAMES.values() for name in names)
         search = search._replace(attributes=[*columns.asked_for(), *others])
-    with tempfile.TemporaryDirectory(prefix="contacts-ldap-") as name:
+    if wrong := [name for name in search.attributes if not ATTRIBUTE.fullmatch(name)]:
+        raise FileError(f"{wrong[0]!r} is no attribute of LDAP")
+    try:
+        ssl.create_default_context(cafile=ca_file)
+    except (ssl.SSLError, OSError):
+        raise FileError(f"{ca_file} has no certificate in PEM") from None
+    with tempfile.TemporaryDirectory(prefix="contacts-ldap-") as name, password_pipe(password_file) as pipe:
         folder = Path(name)
-        password = None
-        if password_file:
-            # ldapsearch takes the line break at the end of a file for a part of the password.
-            password = folder / "password"
-            password.touch(0o600)  # or ldapsearch warns
-            password.write_bytes(password_file.read_bytes().rstrip(b"\r\n"))
-            if not password.stat().st_size:
-                raise FileError(f"{password_file} is empty: a server would let anybody in as nobody")
         try:
-            run(command(search, bind_dn, password), environment(folder, ca_file), folder)
+            password = f"/dev/fd/{pipe}" if pipe else ""
+            run(command(search, bind_dn, password), environment(folder, ca_file), folder, [pipe] if pipe else [])
         except FileError as error:
             raise FileError(f"{error}{certificate_problem(search.server, ca_file)}") from None
         with (folder / "answer").open("rb") as answer:
-            yield from files.read(answer, Reading("ldif", columns))
+            yield from files.read(answer, Reading("ldif", columns, ended_well=True))
+
+
+@contextmanager
+def password_pipe(password_file: Path | None) -> Iterator[int]:
+    """Yield the end of a pipe from which the password comes, 0 without one; no file has it but the administrator's own.
+
+    ldapsearch takes the line break at the end of a file for a part of the password. Raise FileError if it is empty.
+    """
+    if not password_file:
+        yield 0
+        return
+    password = password_file.read_bytes().rstrip(b"\r\n")
+    if not 0 < len(password) <= select.PIPE_BUF:
+        raise FileError(f"{password_file} is empty, and a server would let anybody in as nobody; or it is too long")
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, password)
+        os.close(writer)
+        yield reader
+    finally:
+        os.close(reader)
 
 
 def certificate_problem(server: str, ca_file: Path | None) -> str:
@@ -132,17 +155,24 @@ def certificate_problem(server: str, ca_file: Path | None) -> str:
             context.wrap_socket(connection, server_hostname=parts.hostname).close()
     except ssl.SSLError as error:
         return f"; its certificate: {getattr(error, 'verify_message', '') or error.reason}"
-    except OSError:
+    except (OSError, ValueError):  # also of a name that is none
         pass
     return ""
 
 
-def run(arguments: list[str], env: dict[str, str], folder: Path) -> None:
+def run(arguments: list[str], env: dict[str, str], folder: Path, pipes: list[int]) -> None:
     """Run ldapsearch, whose answer goes into a file of the folder; raise FileError if it does not end well."""
     with (folder / "answer").open("wb") as answer:
         try:
             ended = subprocess.run(  # noqa: S603 # nosec B603
-                arguments, env=env, cwd=folder, stdout=answer, stderr=subprocess.PIPE, timeout=MAX_SEARCH_S, check=False
+                arguments,
+                env=env,
+                cwd=folder,
+                stdout=answer,
+                stderr=subprocess.PIPE,
+                timeout=MAX_SEARCH_S,
+                check=False,
+                pass_fds=pipes,
             )
         except FileNotFoundError:
             raise FileError(
@@ -152,5 +182,9 @@ def run(arguments: list[str], env: dict[str, str], folder: Path) -> None:
             raise FileError(f"the server has not answered in {MAX_SEARCH_S} seconds") from None
     if ended.returncode:
         said = " ".join(ended.stderr.decode("utf-8", "replace").split())
-        reason = NO_TLS if "ldap_start_tls" in said else REASONS.get(ended.returncode, "the search failed")
+        reason = REASONS.get(ended.returncode, "the search failed")
+        if "Can't contact" in said:
+            reason = REASONS[255]
+        elif "ldap_start_tls" in said:
+            reason = NO_TLS
         raise FileError(f"{reason} (ldapsearch: {said or ended.returncode})")

@@ -210,10 +210,15 @@ NEW_ROW = Contact.insert({column: parameter(column) for column in ROW_COLUMNS})
 CREATE = Compiled(NEW_ROW)
 ADD = Compiled(NEW_ROW.on_conflict_ignore())
 REMOVE = Compiled(Contact.delete().where(IDENTIFIED))
-# What no two contacts of a type share; taking it removes whoever has it.
+# What no two contacts of a type share. Whoever has a key that another contact takes gets one that nobody can have,
+# until the sync comes to its own row.
 UNIQUE_KEYS = {"User": "user_name_key", "Queue": "name_key"}
-REMOVE_HOLDER = {
-    type_: Compiled(Contact.delete().where(Contact.type == type_, getattr(Contact, key) == parameter(key)))
+PARK_HOLDER = {
+    type_: Compiled(
+        Contact.update({getattr(Contact, key): peewee.Value("\x01").concat(Contact.id)}).where(
+            Contact.type == type_, getattr(Contact, key) == parameter(key), Contact.id != parameter("id")
+        )
+    )
     for type_, key in UNIQUE_KEYS.items()
 }
 REMOVE_UNCHANGED = Compiled(Contact.delete().where(IDENTIFIED & UNCHANGED).returning(Contact.seq))
@@ -276,21 +281,24 @@ def apply_differences(
 ) -> None:
     """Write the differences of a sync in one transaction: ids to remove, rows of contacts with these ids, and new rows.
 
-    A row that takes its userName or queue's name from another contact, which gets another one or goes, is made anew.
+    A userName or queue's name may be that of another contact, which gets its own in this transaction or a later one.
     """
     updates: dict[tuple[str, ...], list[Row]] = {}
-    renamed = []
+    taking: dict[str, list[Row]] = {type_: [] for type_ in UNIQUE_KEYS}
+    gone = []
     for row in changed:
         known = FIND_ROW.rows(row, database)
         changes = differing(known[0], row) if known else {}
-        if not known or UNIQUE_KEYS[str(row["type"])] in changes:
-            renamed.append(row)
+        if not known:
+            gone.append(row)
         elif changes:
             updates.setdefault(tuple(changes), []).append({**changes, "id": row["id"]})
+        if UNIQUE_KEYS[str(row["type"])] in changes:
+            taking[str(row["type"])].append(row)
     with write_transaction(database):
-        REMOVE.execute_many(database, [*({"id": each} for each in removed), *renamed])
-        for type_, remove_holder in REMOVE_HOLDER.items():
-            remove_holder.execute_many(database, (row for row in renamed if row["type"] == type_))
+        REMOVE.execute_many(database, ({"id": each} for each in removed))
+        for type_, rows in taking.items():
+            PARK_HOLDER[type_].execute_many(database, rows)
         for columns, values in updates.items():
             update_statement(columns, if_unchanged=False).execute_many(database, values)
-        ADD.execute_many(database, (*renamed, *added))
+        ADD.execute_many(database, (*gone, *added))

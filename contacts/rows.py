@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from contacts.model import ATTRIBUTES
+from contacts.text import is_blank
 
 # What Active Directory, LDAP and PowerShell call the attributes. Of several columns for one attribute, the first that
 # has a value counts; its own name before all of these.
@@ -84,11 +85,12 @@ class Columns:
         return found
 
     def values(self, members: Mapping[str, Any]) -> dict[str, Any]:
-        """Return values by attribute, from values by column; None and "" are no value."""
+        """Return values by attribute, from values by column; None and blank text are no value."""
         columns = self.columns(members)
         found = [(*column, value) for column, value in zip(columns, members.values(), strict=True)]
         found.sort(key=lambda each: -each[1])  # the first rank last, so that it counts
-        return {name: value for name, _, value in found if name and value is not None and value != ""}
+        blank = [value is None or (isinstance(value, str) and is_blank(value)) for _, _, value in found]
+        return {name: value for (name, _, value), none in zip(found, blank, strict=True) if name and not none}
 
     def asked_for(self) -> list[str]:
         """Return the columns that --column names."""
@@ -111,3 +113,4 @@ class Reading(NamedTuple):
     columns: Columns
     encoding: str = "utf-8"  # a byte order mark says otherwise
     delimiter: str = ""  # "": detected in the header
+    ended_well: bool = False  # the program that printed it said that it did all of its work

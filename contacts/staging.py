@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import peewee
@@ -109,8 +111,8 @@ class Staging:
         columns: dict[str, Any] = {**NO_VALUES, "line": row.line}
         if reasons:
             # The contact that a bad row names stays as it is. Unpaired surrogates cannot be stored.
-            for column, attribute in (("id", ATTRIBUTES["id"]), ("key", self.attribute)):
-                if isinstance(key := row.values.get(attribute.name), str):
+            for column, attribute in (("id", ATTRIBUTES["id"]), ("key", self.attribute), ("match_key", self.match_by)):
+                if attribute and isinstance(key := row.values.get(attribute.name), str):
                     columns[column] = attribute.make_key(key.strip()).encode("utf-8", "replace").decode()
             return columns | {"reasons": json.dumps(reasons), "given": json.dumps(row.values, default=str)}
         columns |= {"id": contact.get("id"), "key": self.attribute.make_key(contact[self.attribute.name])}
@@ -151,7 +153,10 @@ class Staging:
         free = ~fn.EXISTS(OTHER.select(OTHER.number).where(OTHER.id == Contact.id))
         if self.match_by:
             column = getattr(Contact, self.match_by.key_column)
-            self.match_rows(self.match_by.name, (column == Incoming.match_key) & (Contact.type == self.type) & free)
+            same = (column == Incoming.match_key) & (Contact.type == self.type) & free
+            self.match_rows(self.match_by.name, same & self.same_key)  # of several contacts, the one with the login
+            self.match_rows(self.match_by.name, same)
+            self.reject_ambiguous(self.match_by.name, column)
             # A contact with another employeeId is somebody else, who had the login before.
             free &= ~fn.EXISTS(MATCHED) & (column.is_null() | Incoming.match_key.is_null())
         self.match_rows(self.attribute.name, self.same_key & free)
@@ -162,10 +167,26 @@ class Staging:
         Incoming.update(seq=found).where(Incoming.seq.is_null()).execute()
         self.count_matched(name)
 
+    def reject_ambiguous(self, name: str, column: Any) -> None:
+        """Make bad rows of those that several contacts could be, and none of these by its own key."""
+        matched = fn.EXISTS(Contact.select(Contact.seq).where(Contact.seq == Incoming.seq, ~self.same_key))
+        several = Contact.select(fn.COUNT(Contact.seq)).where(column == Incoming.match_key, Contact.type == self.type)
+        reasons = json.dumps({name: "Several contacts have it, and none of them this userName."})
+        condition = (GOOD, Incoming.match_key.is_null(False), matched, several > 1)
+        Incoming.update(reasons=reasons).where(*condition).execute()
+
+    def named_by_bad_rows(self) -> Any:
+        """Return the condition for contacts that a bad row names, by any of its keys: they stay as they are."""
+        keys = [OTHER.id == Contact.id, getattr(Contact, self.attribute.key_column) == OTHER.key]
+        if self.match_by:
+            keys.append(getattr(Contact, self.match_by.key_column) == OTHER.match_key)
+        bad = OTHER.reasons.is_null(False)
+        return reduce(or_, (fn.EXISTS(OTHER.select(OTHER.number).where(bad, key)) for key in keys))
+
     def count_matched(self, name: str) -> None:
         """Count the rows that are matched since the last count."""
         count = Incoming.select().where(Incoming.seq.is_null(False)).count()
-        self.matched[name] = count - sum(self.matched.values())
+        self.matched[name] = self.matched.get(name, 0) + count - sum(self.matched.values())
 
     def rejected(self) -> Iterator[tuple[Row, dict[str, str]]]:
         """Yield the bad rows as they were, in their order, each with the reasons by column."""
@@ -176,7 +197,8 @@ class Staging:
     def compare(self, delete: bool) -> dict[str, int]:
         """Find the differences; return the numbers of contacts added, changed, removed, unchanged and rejected."""
         if delete:
-            removed = Contact.select(Value("removed"), Contact.id).where(Contact.type == self.type, ~fn.EXISTS(MATCHED))
+            unnamed = (~fn.EXISTS(MATCHED), ~self.named_by_bad_rows())
+            removed = Contact.select(Value("removed"), Contact.id).where(Contact.type == self.type, *unnamed)
             Difference.insert_from(removed, [Difference.action, Difference.contact_id]).execute()
         if self.type != "Custom":
             self.reject_taken_keys(delete)
@@ -199,6 +221,7 @@ class Staging:
     def reject_taken_keys(self, delete: bool) -> None:
         """Make bad rows of those with the key of another contact that keeps it, as a bad row or none names it."""
         keeps = fn.EXISTS(MATCHED.where(OTHER.reasons.is_null(False)))
+        keeps |= ~fn.EXISTS(MATCHED) & self.named_by_bad_rows()
         if not delete:
             keeps |= ~fn.EXISTS(MATCHED)
         another = Incoming.seq.is_null() | (Contact.seq != Incoming.seq)

@@ -142,7 +142,10 @@ def run(sync: Sync, rules: Rules, rejects: Path | None, source: io.BufferedReade
         refuse_database(rejects)
         if rejects.exists() and os.path.exists(name) and rejects.samefile(name):
             raise MaintenanceError(f"{rejects} is the file that is read; name another one for the bad rows")
-    columns = Columns(dict(options.pop("named")), options.pop("ignore_extra"), COLUMN_ADVICE)
+    named = options.pop("named")
+    if len(dict(named)) < len(named):
+        raise click.ClickException("--column names a column twice")
+    columns = Columns(dict(named), options.pop("ignore_extra"), COLUMN_ADVICE)
     try:
         report = sync.prepare(rows_of(source, columns, **options), rules)
     except FileError as error:

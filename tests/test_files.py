@@ -6,7 +6,7 @@ import json
 import pytest
 from conftest import ROOT
 
-from contacts import ldap
+from contacts import ldap, sync
 
 FILES = ROOT / "tests" / "files"
 GUID = "6f9619ff8b86d011b42d00c04fc964ff"
@@ -159,9 +159,66 @@ def test_lines_before_the_header_are_skipped(head, flask, agent):
     assert agent.names() == ["Ann", "Bob"]
 
 
+JOINED = {
+    "quoted cells with a mark": '\ufeff"userName","name"\n"a","Ann"\n\ufeff"userName","name"\n"b","Bob"\n',
+    "a mark before sep=": "\ufeffsep=;\nuserName;name\na;Ann\n\ufeffsep=;\nuserName;name\nb;Bob\n",
+    "a mark before #TYPE": '\ufeff#TYPE X\n"userName","name"\n"a","Ann"\n\ufeff#TYPE X\n"userName","name"\n"b","Bob"\n',
+    "another spelling": "userName,name\na,Ann\nUser Name,NAME\nb,Bob\n",
+}
+
+
+@pytest.mark.parametrize("case", JOINED)
+def test_files_that_were_joined(case, flask, agent):
+    flask("sync", "User", file=JOINED[case])
+    assert agent.names() == ["Ann", "Bob"]
+
+
+def test_joined_files_with_their_columns_in_another_order_are_refused(flask, agent):
+    output = flask("sync", "User", file="userName,name\na,Ann\nname,userName\nBob,b\n", status=1)
+    assert "line 3: the columns come again in another order" in output
+    assert agent.names() == []
+
+
+def test_a_header_may_have_a_line_break_in_a_cell(flask, agent):
+    flask("import", "--ignore-extra", file='name,"Phone\nnumber","Busi\nness"\nAnn,1,2\n')
+    assert agent.get("/contacts?fields=name,phoneNumber").json["contacts"] == [{"name": "Ann", "phoneNumber": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", '[{"name":"Ann","phoneNumber":" ","telephoneNumber":"5"}]'),
+        ("a.csv", "name,phoneNumber,telephoneNumber\nAnn,\u200b ,5\n"),
+        ("a.ldif", "dn: a\ncn: Ann\ntelephoneNumber:: IA==\ntelephoneNumber: 5\n\n# pagedresults: cookie=\n"),
+        ("a.ldif", "dn: a\ncn: Ann\ntelephoneNumber:\nOfficePhone: 5\n\n# pagedresults: cookie=\n"),
+    ],
+)
+def test_a_blank_value_hides_none(name, text, flask, agent):
+    flask("import", file=text, name=name)
+    assert agent.get("/contacts?fields=phoneNumber").json["contacts"] == [{"phoneNumber": "5"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", '[{"userName":"joej","name":"A","phoneNumbers":["5"]},{"userName":"b","name":"B"}]'),
+        ("a.ldif", "dn: a\nuid: joej\ncn: A\nsn:: /w==\n\ndn: b\nuid: b\ncn: B\n\n# pagedresults: cookie=\n"),
+    ],
+)
+def test_a_row_that_cannot_be_read_protects_whom_it_names(name, text, flask, agent, user):
+    flask("sync", "User", "--rejects", "bad.csv", "--max-delete", "100%", file=text, name=name, status=2)
+    assert agent.names() == ["B", "Joe Johnson"]
+
+
+def test_a_column_is_named_once(flask):
+    twice = ("--column", "Tel=phoneNumber", "--column", "Tel=employeeId")
+    assert "names a column twice" in flask("sync", "User", *twice, file="Tel,userName\n1,a\n", status=1)
+
+
 def test_a_contact_may_be_called_as_a_column_is(flask, agent):
     flask("import", file="name,phoneNumber\nname,1\nphoneNumber,phoneNumber\n#TYPE x,2\nsep=;,3\n")
     assert agent.names() == ["#TYPE x", "name", "phoneNumber", "sep=;"]
+    assert agent.names(phoneNumber="1") == ["name"]
 
 
 def test_cells_that_are_missing_at_the_end_are_blank(flask, agent):
@@ -171,7 +228,9 @@ def test_cells_that_are_missing_at_the_end_are_blank(flask, agent):
 
 def test_a_last_line_without_end_and_cells_may_be_cut_off(flask):
     output = flask("sync", "User", file="userName,name,phoneNumber\na,Ann,1\nb,Bo", status=1)
-    assert "line 3, row: Has 2 cells, and the header has 3; the line has no end: is the file cut off?" in output
+    assert "line 3: the last line has no end. Has 2 cells, and the header has 3. Is the file cut off?" in output
+    rejects = ("--rejects", "bad.csv")
+    assert "cut off" in flask("sync", "User", *rejects, file="userName,name,phoneNumber\na,Ann,1\nb,Bo", status=1)
 
 
 # Columns under other names.
@@ -276,6 +335,56 @@ def test_an_employee_id_twice_makes_bad_rows(flask, ids):
     assert "0 rejected" in flask("sync", "User", file=text)
 
 
+def test_a_bad_row_protects_whom_it_names_by_any_key(flask, agent, ids):
+    """By its employeeId, by its login, and against a good row that takes the login."""
+    match = ("--match", "employeeId", "--rejects", "bad.csv")
+    for text in (
+        "userName,name,employeeId,phoneNumber\nann.new,Ann,1,4.93E+11\nbob,Bob,2,\ncid,Cid,,\n",
+        "userName,name,employeeId,phoneNumber\nann,Ann,1,\nbob,Bob,1,\ncid,Cid,,\n",
+        "userName,name,employeeId,phoneNumber\nann.new,Ann,1,4.93E+11\nann,New,3,\nbob,Bob,2,\ncid,Cid,,\n",
+    ):
+        flask("sync", "User", *match, file=text, status=2)
+        assert set(now(agent)) == set(ids.values())
+
+
+def test_of_contacts_with_one_employee_id_the_login_tells(flask, agent):
+    flask("sync", "User", file="userName,name,employeeId\nann,Ann,0\nbob,Bob,0\n")
+    before = now(agent)
+    flask("sync", "User", "--match", "employeeId", file="userName,name,employeeId\nann,Ann,\nbob,Bob,0\n")
+    assert now(agent) == {key: (login, None if login == "ann" else "0") for key, (login, _) in before.items()}
+    flask("sync", "User", file="userName,name,employeeId\nann,Ann,0\nbob,Bob,0\n")
+    text = "userName,name,employeeId\ncarl,Carl,0\nann,Ann,\nbob,Bob,\n"
+    assert "line 2, employeeId: Several contacts have it" in flask(
+        "sync", "User", "--match", "employeeId", file=text, status=1
+    )
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_logins_that_rotate_in_several_transactions_keep_their_contacts(batch, flask, agent, monkeypatch):
+    """At each moment there is everybody, and a run that is killed in between is completed by the next one."""
+    people = [f"u{n},N{n},{n}" for n in range(7)]
+    head = "userName,name,employeeId\n"
+    flask("sync", "User", file=head + "\n".join(people) + "\n")
+    before = {employee: key for key, (_, employee) in now(agent).items()}
+    monkeypatch.setattr(sync, "MAX_DIFFERENCES_IN_ONE_TRANSACTION", 1)
+    monkeypatch.setattr(sync, "DIFFERENCES_PER_TRANSACTION", batch)
+    rotated = head + "\n".join(f"u{6 - n},N{n},{n}" for n in range(7)) + "\n"
+    apply, calls = sync.apply_differences, []
+
+    def killed(*args, **kwargs):
+        calls.append(1)
+        apply(*args, **kwargs)
+        assert {employee: key for key, (_, employee) in now(agent).items()} == before
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sync, "apply_differences", killed)
+    flask("sync", "User", "--match", "employeeId", file=rotated, status=1)
+    flask("sync", "User", "--match", "employeeId", file=rotated)
+    assert {key: (f"u{6 - int(employee)}", employee) for employee, key in before.items()} == now(agent)
+    assert agent.names(userName="u6") == ["N0"]
+
+
 def test_queues_have_no_employee_id(flask):
     assert "for Users" in flask("sync", "Queue", "--match", "employeeId", file="name\nSales\n", status=1)
 
@@ -325,6 +434,7 @@ def test_raw_leaves_them_out(flask, admin, tmp_path):
 
 ENTRY = "dn: uid=a,dc=x\nuid: a\ncn: Ann\n\n"
 END = "# pagedresults: cookie=\n"
+WHOLE = f"# extended LDIF\n\n{ENTRY}search: 2\nresult: 0 Success\n\n# numResponses: 2\n"
 CUT = {
     "without an end": ENTRY,
     "nothing": "",
@@ -332,6 +442,14 @@ CUT = {
     "with an entry behind the end": ENTRY + END + "\n" + ENTRY,
     "failed": f"{ENTRY}search: 2\nresult: 4 Size limit exceeded\n",
     "cut in a page that was not the last": f"{ENTRY}# pagedresults: cookie=QUJD\n\nsearch: 2\nresult: 0 Success\n",
+    "cut behind a page's end": f"{ENTRY}# pagedresults: cookie=",
+    "cut in the last block": f"{ENTRY}search: 2\nresult: 0 Success\ncontrol: 1.2.840.113",
+    "cut between lines of the last block": f"{ENTRY}search: 2\nresult: 0 Success\ncontrol: 1.2.840.113\n",
+    "another answer before the end": f"# extended LDIF\n\n{ENTRY}{WHOLE}",
+    "without its beginning": f"uid: a\ncn: A\n\n{ENTRY}{END}",
+    "with a piece of an entry": f"{ENTRY}telephoneNumber: 123\n\n{END}",
+    "two entries in one": f"{ENTRY.rstrip()}\n{ENTRY}{END}",
+    "a change": f"dn: uid=a\nchangetype: delete\n\n{END}",
     "not LDIF": f"name,phone\n{END}",
     "a value in a file": f"dn: a\ncn:< file:///etc/passwd\n\n{END}",
     "not base64": f"dn: a\ncn:: ???\n\n{END}",
@@ -350,10 +468,12 @@ def test_an_answer_that_is_not_whole_changes_nothing(case, flask, agent, user):
     [
         ENTRY + END,
         f"version: 1\n\n{ENTRY}{END}",
-        f"{ENTRY}search: 2\nresult: 0 Success\n",
+        f"{ENTRY}search: 2\nresult: 0 Success\n\n# numResponses: 2\n",
+        f"{WHOLE}\n{WHOLE.replace('uid: a', 'uid: b')}",
         f"{ENTRY}# pagedresults: cookie=QUJD\n\n{ENTRY.replace('uid: a', 'uid: b')}{END}",
         (ENTRY + END).replace("\n", "\r\n"),
-        (ENTRY + END).rstrip(),
+        (ENTRY + END).replace("dn:", "DN:"),
+        f"{ENTRY.rstrip()}\nmemberOf;range=0-1499: x\n\n{END}",
         ENTRY.replace("cn: Ann", "cn: A\n nn") + END,
         f"{ENTRY}ref: ldap://x/\n\n{END}",
     ],
@@ -417,7 +537,13 @@ def test_an_ldap_url_is_read(url):
             "ldaps://h/dc=x?uid,-x",
             "ldaps://h:99999/dc=x",
         ),
-        *("ldaps://h/dc=x????!bindname=cn=x", "ldaps://h/dc=x#y", "ldaps://h;id/dc=x", "ldaps://[::1/dc=x"),
+        *(
+            "ldaps://h/dc=x????!bindname=cn=x",
+            "ldaps://h/dc=x#y",
+            "ldaps://h;id/dc=x",
+            "ldaps://[::1/dc=x",
+            "ldaps://h/dc=a%00",
+        ),
     ],
 )
 def test_what_is_no_ldap_url_is_refused_in_one_line(url, flask, agent):
@@ -434,7 +560,7 @@ def test_a_file_needs_no_login(option, flask, tmp_path):
 
 def test_no_argument_of_ldapsearch_is_an_option_of_its_own():
     search = ldap.parse("ldaps://h/-Z??sub?-x")
-    arguments = ldap.command(search, "-w", None)
+    arguments = ldap.command(search, "-w", "")
     assert "(-x)" in arguments
     assert arguments[arguments.index("-b") + 1] == "-Z"
     assert "-w" not in arguments

@@ -1,11 +1,14 @@
 """flask sync from a real LDAP server: what it brings in, and that nothing but a whole answer changes anything."""
 
+import os
 import shlex
+import subprocess
+import sys
 import threading
 from uuid import UUID
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, wait_for, workers
 from slapd import BASE, PLACES, Gate, Slapd
 from test_readme import examples
 
@@ -252,6 +255,45 @@ def test_a_server_that_freezes_is_given_up(kept, server, sync, monkeypatch):
 def test_without_ldapsearch_it_says_what_to_install(kept, server, sync, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "install ldap-utils" in sync(server, status=1)
+
+
+def test_a_host_that_is_none_is_said(kept, server, sync):
+    for host in ("dc1..corp.example", "x" * 70):
+        assert "nothing was changed" in sync(server, url=f"ldaps://{host}/dc=x", status=1)
+
+
+def test_a_ca_file_that_is_none_is_said(kept, server, sync, tmp_path):
+    (tmp_path / "ca.der").write_bytes(b"\x30\x82")
+    assert "has no certificate in PEM" in sync(server, ca=tmp_path / "ca.der", status=1)
+
+
+@pytest.mark.parametrize("column", ["-n=phoneNumber", "-Hldap://x=phoneNumber", "a b=name"])
+def test_a_column_is_no_option_of_ldapsearch(column, kept, server, sync):
+    assert "is no attribute of LDAP" in sync(server, "--column", column, status=1)
+
+
+def test_a_command_that_is_told_to_end_takes_ldapsearch_along(server, path, tmp_path):
+    (tmp_path / "temporary").mkdir()
+    server.freeze()
+    try:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "flask", "sync", "User", server.url(), "--ca-file", str(server.ca)),
+                *("--bind-dn", server.bind_dn, "--password-file", str(server.password_file)),
+            ],
+            cwd=ROOT,
+            env={**os.environ, "CONTACTS_DATABASE": str(path), "TMPDIR": str(tmp_path / "temporary")},
+        )
+        wait_for(lambda: workers(process.pid))
+        (child,) = workers(process.pid)
+        files = [file.read_bytes() for file in (tmp_path / "temporary").rglob("*") if file.is_file()]
+        assert server.password.encode() not in b"".join(files)
+        process.terminate()
+        assert process.wait(30) == 128 + 15
+        assert not os.path.exists(f"/proc/{child}")
+        assert list((tmp_path / "temporary").iterdir()) == []
+    finally:
+        server.thaw()
 
 
 def test_nothing_of_a_search_stays_behind(server, sync, tmp_path, monkeypatch):

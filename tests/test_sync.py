@@ -239,10 +239,6 @@ BAD_ROWS = {
         "userName,name\nanna,A\nanna,B\nANNA,C\n",
         [f"line {n}, userName: The same as on line {other}." for n, other in ((2, 3), (3, 2), (4, 2))],
     ),
-    "too few cells": (
-        "userName,name,phoneNumber\nok,Ok,1\nanna,Anna",
-        ["line 3, row: Has 2 cells, and the header has 3; the line has no end: is the file cut off?"],
-    ),
     "too many cells": ("userName,name\nok,Ok,1\n", ["line 2, row: Has 3 cells, and the header has 2."]),
     "an unknown type": ("userName,name,type\nok,Ok,Robot\n", ["line 2, type: Must be User"]),
 }

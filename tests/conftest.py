@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jsonschema import Draft202012Validator
 from werkzeug.exceptions import HTTPException
 
@@ -30,6 +31,10 @@ for variable in [name for name in os.environ if name.startswith("CONTACTS_")]:
 # Thousands of small databases, each synced to the disk, are quicker in memory where there is a place for files.
 if os.access("/dev/shm", os.W_OK | os.X_OK):
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")
+
+# No test fails by the clock: machines are busy.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 ROOT = Path(__file__).parent.parent
 ADMIN = {"X-Role": "Contact Center Admin"}

@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -272,6 +273,11 @@ def test_a_column_is_no_option_of_ldapsearch(column, kept, server, sync):
     assert "is no attribute of LDAP" in sync(server, "--column", column, status=1)
 
 
+def comm(pid):
+    """Return the name of what a process runs."""
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
 def test_a_command_that_is_told_to_end_takes_ldapsearch_along(server, path, tmp_path):
     (tmp_path / "temporary").mkdir()
     server.freeze()
@@ -284,7 +290,7 @@ def test_a_command_that_is_told_to_end_takes_ldapsearch_along(server, path, tmp_
             cwd=ROOT,
             env={**os.environ, "CONTACTS_DATABASE": str(path), "TMPDIR": str(tmp_path / "temporary")},
         )
-        wait_for(lambda: workers(process.pid))
+        wait_for(lambda: [comm(child) for child in workers(process.pid)] == ["ldapsearch"])
         (child,) = workers(process.pid)
         files = [file.read_bytes() for file in (tmp_path / "temporary").rglob("*") if file.is_file()]
         assert server.password.encode() not in b"".join(files)

@@ -16,6 +16,7 @@ from contacts import (
     middleware,
     openapi,
     origins,
+    page,
     phone,
     roles,
     settings,
@@ -52,6 +53,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.register_blueprint(health.blp)
     app.register_blueprint(metrics.blp)
     app.register_blueprint(openapi.blp)
+    app.register_blueprint(page.blp)
     errors.init_app(app)
     commands.init_app(app)
     return app

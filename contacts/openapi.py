@@ -107,12 +107,6 @@ POLICY = {
 }
 
 
-@blp.get("/")
-def root() -> Any:
-    """Redirect to the page."""
-    return redirect("docs")
-
-
 @blp.get("/docs")
 def page() -> Any:
     """Show the document in Swagger UI; its links are relative to the path without a slash at the end."""

@@ -337,3 +337,21 @@ def service(path):
     running = Service(path)
     yield running
     running.stop()
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """Chromium, which logs what it asks for and what it complains of."""
+    webdriver = pytest.importorskip("selenium.webdriver")  # `make browser` installs it, `make test` does without
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    options.accept_insecure_certs = True
+    for flag in (
+        *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"),
+        *("disable-component-update", "disable-sync", "window-size=1200,1600", f"user-data-dir={tmp_path / 'profile'}"),
+    ):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
+    yield driver
+    driver.quit()

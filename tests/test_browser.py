@@ -11,30 +11,12 @@ from doors import Nginx, flask
 from test_sign_on import http_server
 
 # `make browser` installs it, `make test` does without.
-webdriver = pytest.importorskip("selenium.webdriver")
 conditions = pytest.importorskip("selenium.webdriver.support.expected_conditions")
 WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
 
 pytestmark = pytest.mark.slow
 
 SCREENSHOTS = ROOT / "tests" / "screenshots"
-
-
-@pytest.fixture
-def browser(tmp_path):
-    """Chromium, which logs what it asks for and what it complains of."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    options.accept_insecure_certs = True
-    for flag in (
-        *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"),
-        *("disable-component-update", "disable-sync", "window-size=1200,1600", f"user-data-dir={tmp_path / 'profile'}"),
-    ):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(params=["", "/gateway"], ids=["direct", "nginx"])
@@ -107,7 +89,7 @@ class Page:
 
 
 def test_page_works_and_asks_nobody_else(browser, address):
-    page = Page(browser, f"{address}/")
+    page = Page(browser, f"{address}/docs")
     page.authorise("Contact Center Admin")
     status, created = page.execute("createContact")
     assert status == "201"

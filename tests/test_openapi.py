@@ -10,8 +10,8 @@ from openapi_spec_validator import validate
 from contacts import imports, parameters
 from contacts.errors import StatusCode
 
-# What is not of the API: the page and the document.
-UNDOCUMENTED = {"/", "/docs", "/docs/start.js", "/docs/<path:filename>", "/openapi.json"}
+# What is not of the API: the pages and the document.
+UNDOCUMENTED = {"/", "/page/<name>", "/docs", "/docs/start.js", "/docs/<path:filename>", "/openapi.json"}
 
 # What stands beside the contacts, without a role and a prefix.
 SERVICE = {"/healthz", "/readyz", "/metrics"}
@@ -170,8 +170,3 @@ def test_page_and_its_files_need_no_role(app):
         with client.get(f"/{file}") as response:
             assert response.status_code == 200
             assert response.headers["Content-Security-Policy"] == page.headers["Content-Security-Policy"]
-
-
-def test_root_leads_to_the_page(nobody):
-    response = nobody.get("/")
-    assert (response.status_code, response.headers["Location"]) == (302, "docs")

@@ -1,0 +1,47 @@
+"""The directory's own page (/): plain HTML, CSS and JavaScript that use nothing but the API."""
+
+from pathlib import Path
+
+from flask import Blueprint, Response, abort, current_app, make_response, render_template, request, send_from_directory
+
+FOLDER = Path(__file__).parent
+FILES = {file.name for file in FOLDER.iterdir() if file.suffix in {".css", ".js", ".svg"}}
+
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self'",
+    "connect-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+}
+
+blp = Blueprint("page", __name__, template_folder=FOLDER)
+
+
+@blp.get("/")
+def page() -> Response:
+    """Show the page; it reads from its own HTML where the API is, relative to it."""
+    api = f".{current_app.config['URL_PREFIX']}/"
+    response = make_response(render_template("index.html", api=api))
+    response.cache_control.no_cache = True
+    response.add_etag()
+    return response.make_conditional(request)
+
+
+@blp.get("/page/<name>")
+def file(name: str) -> Response:
+    """Send one of the page's files; a browser keeps it, and asks each time whether it is still the same."""
+    if name not in FILES:
+        abort(404)
+    return send_from_directory(FOLDER, name, max_age=None)
+
+
+@blp.after_request
+def protect(response: Response) -> Response:
+    """Let the page load nothing from elsewhere, and no other page show it."""
+    response.headers["Content-Security-Policy"] = "; ".join(f"{name} {value}" for name, value in POLICY.items())
+    response.headers["Referrer-Policy"] = "no-referrer"  # the address has what was looked for
+    return response

@@ -1,0 +1,199 @@
+// What an admin does: add, change and remove Custom contacts, and upload a file of them.
+
+import { send } from "./api.js";
+import { described, make } from "./text.js";
+
+const FIELDS = ["name", "phoneNumber"];
+const MAX_FILE_BYTES = 8 * 1024 * 1024;
+const MAX_ROWS = 200; // bad rows that are shown
+const FILE_TYPES = { csv: "text/csv", json: "application/json", ndjson: "application/x-ndjson", jsonl: "application/x-ndjson" };
+
+let changed = () => {};
+
+/** Call `handler(contact, text)` after each change: with the contact as it is now, or null, and what was done. */
+export function init(handler) {
+  changed = handler;
+}
+
+/** A <dialog> with one form: `save()` does its work, and an error is shown in it. */
+class Dialog {
+  constructor(id, save) {
+    this.element = document.getElementById(id);
+    this.form = this.find("form");
+    this.main = this.find("button.main");
+    this.form.addEventListener("submit", (event) => { event.preventDefault(); this.run(save); });
+    this.find("button.close").addEventListener("click", () => this.element.close());
+  }
+
+  find(selector) {
+    return this.element.querySelector(selector);
+  }
+
+  open() {
+    this.show({});
+    this.element.showModal();
+  }
+
+  /** Do something that asks the service, once at a time. */
+  async run(act) {
+    if (this.main.disabled) return;
+    this.show({});
+    this.main.disabled = true;
+    try {
+      await act();
+    } catch (error) {
+      this.show(error);
+    } finally {
+      this.main.disabled = false;
+    }
+  }
+
+  /** Show an error: its reasons at the fields that it names, or else its message. */
+  show({ message = "", errors = {}, status }) {
+    const isAtFields = FIELDS.some((name) => errors[name] && this.form.elements[name]);
+    this.find("[role=alert]").textContent = isAtFields ? "" : message + (status === 0 ? " Nothing may be saved yet." : "");
+    for (const input of this.form.querySelectorAll("input[name]")) {
+      document.getElementById(`${input.id}-error`).textContent = (errors[input.name] ?? []).join(" ");
+      input.setAttribute("aria-invalid", String(input.name in errors));
+    }
+    this.find("[aria-invalid=true]")?.focus();
+  }
+}
+
+function describe(element, contact) {
+  element.replaceChildren(...described([["Name", contact.name], ["Number", contact.phoneNumber]]));
+}
+
+// Add and change.
+
+let edited = null; // the contact that is changed, as last read, with its ETag as `tag`; null: a new one
+const editing = new Dialog("edit", save);
+const theirs = editing.find(".theirs");
+
+export function add() {
+  edited = null;
+  openEditing("Add a contact", {});
+}
+
+export async function change({ id }) {
+  edited = await readContact(id);
+  openEditing("Change this contact", edited);
+}
+
+async function readContact(id) {
+  const { contact, tag } = await send("GET", `contacts/${id}`);
+  return { ...contact, tag };
+}
+
+function openEditing(title, contact) {
+  editing.find("h2").textContent = title;
+  fillIn(contact);
+  showTheirs(null);
+  editing.open();
+}
+
+function fillIn(contact) {
+  for (const name of FIELDS) editing.form.elements[name].value = contact[name] ?? "";
+}
+
+async function save() {
+  const { name, phoneNumber } = editing.form.elements;
+  const body = JSON.stringify({ name: name.value, phoneNumber: phoneNumber.value.trim() ? phoneNumber.value : null });
+  try {
+    const { contact } = edited
+      ? await send("PUT", `contacts/${edited.id}`, { body, tag: edited.tag })
+      : await send("POST", "contacts", { body });
+    editing.element.close();
+    changed(contact, `${contact.name} is ${edited ? "changed" : "added"}.`);
+  } catch (error) {
+    if (error.status !== 412) throw error;
+    showTheirs(edited = await readContact(edited.id));
+  }
+}
+
+/** Show what somebody else has made of the contact, beside what is typed; the next Save is meant for that. */
+function showTheirs(contact) {
+  theirs.hidden = !contact;
+  editing.main.textContent = contact ? "Save mine over it" : "Save";
+  if (!contact) return;
+  describe(theirs.querySelector("dl"), contact);
+  document.getElementById("take-theirs").focus();
+}
+
+document.getElementById("take-theirs").addEventListener("click", () => {
+  fillIn(edited);
+  showTheirs(null);
+  editing.form.elements.name.focus();
+});
+
+// Remove.
+
+let removed = null;
+const removing = new Dialog("remove", async () => {
+  try {
+    await send("DELETE", `contacts/${removed.id}`, { tag: removed.tag });
+  } catch (error) {
+    if (error.status === 412) await showRemoved(removed.id);
+    if (error.status === 412) throw new Error("Somebody else changed it meanwhile: this is how it is now.");
+    if (error.status !== 404) throw error;
+  }
+  removing.element.close();
+  changed(null, `${removed.name} is removed.`);
+});
+
+export async function remove({ id }) {
+  await showRemoved(id);
+  removing.open();
+}
+
+async function showRemoved(id) {
+  removed = await readContact(id);
+  describe(removing.find("dl"), removed);
+}
+
+// Upload.
+
+const file = document.getElementById("file");
+const uploading = new Dialog("import", () => importFile(false));
+
+export function upload() {
+  file.value = "";
+  showResult({});
+  uploading.open();
+}
+
+file.addEventListener("change", () => {
+  showResult({});
+  if (file.files.length) uploading.run(() => importFile(true));
+});
+
+async function importFile(isDryRun) {
+  const body = file.files[0];
+  if (body.size > MAX_FILE_BYTES) throw new Error("The file is too large: 8 MiB at most. flask import reads any file.");
+  const type = FILE_TYPES[body.name.split(".").pop().toLowerCase()] ?? "text/csv";
+  try {
+    const params = isDryRun ? { dryRun: true } : {};
+    const { summary } = await send("POST", "contacts/import", { params, body, type });
+    if (isDryRun) showResult({ summary });
+    else uploaded(summary);
+  } catch (error) {
+    showResult({ rejected: error.rejected });
+    throw error.rejected?.length ? new Error("Nothing was added. Mend these rows, and choose the file again.") : error;
+  }
+}
+
+function showResult({ summary, rejected = [] }) {
+  const { added = 0, unchanged = 0 } = summary ?? {};
+  uploading.find(".result").textContent = summary ? `${added} to add, ${unchanged} already there. Nothing is added yet.` : "";
+  uploading.main.hidden = !added;
+  uploading.main.textContent = added === 1 ? "Add 1 contact" : `Add ${added} contacts`;
+  const rows = rejected.flatMap(({ line, errors }) => Object.entries(errors).map(([column, reasons]) =>
+    make("tr", {}, ...[line, column, reasons.join(" ")].map((text) => make("td", {}, String(text))))));
+  uploading.find("tbody").replaceChildren(...rows.slice(0, MAX_ROWS));
+  uploading.find(".rows").hidden = !rows.length;
+}
+
+function uploaded({ added }) {
+  uploading.element.close();
+  changed(null, added === 1 ? "1 contact is added." : `${added} contacts are added.`);
+}

@@ -76,10 +76,10 @@ api: .venv/api tests/clients/node_modules
 	.ci/packages javac=openjdk-17-jdk-headless
 	$(BIN)/python -m pytest tests/test_api.py
 
-# Run the tests of /docs in a browser
+# Run the tests of the page and of /docs in a browser
 browser: .venv/api
 	.ci/packages chromium=chromium chromedriver=chromium-driver nginx=nginx-light
-	$(BIN)/python -m pytest tests/test_browser.py
+	$(BIN)/python -m pytest tests/test_browser.py tests/test_page.py
 
 # Run the tests of deploy/, on a machine of its own
 deploy-test: .venv/dev

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -35,7 +35,10 @@ class Gateway(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         gateway.asked.append((time.monotonic(), self.command, path))
         time.sleep(gateway.delays.get(parse_qs(urlsplit(path).query).get("q", [""])[0], 0))
-        if gateway.is_broken or path == self.path and gateway.prefix:
+        if gateway.is_broken and self.command == "POST":  # a browser would send it again by itself
+            self.send_error(502)
+            return
+        if gateway.is_broken or (path == self.path and gateway.prefix):
             self.close_connection = True
             return
         status, headers, answer = self.import_stub(path, body) or self.forward(path, body)
@@ -44,8 +47,9 @@ class Gateway(BaseHTTPRequestHandler):
             if name.lower() not in {"connection", "transfer-encoding", "content-length", "server", "date"}:
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
+        with suppress(ConnectionError):  # the page wants this answer no more
+            self.end_headers()
+            self.wfile.write(answer)
 
     do_GET = do_POST = do_PUT = do_DELETE = handle_one
 
@@ -153,7 +157,7 @@ class Page:
         return self.wait.until(conditions.visibility_of_element_located(("css selector", selector)))
 
     def script(self, text, *arguments):
-        return self.browser.execute_script(f"return {text}", *arguments)
+        return self.browser.execute_script(f"return {text.strip()}", *arguments)
 
     def until(self, condition):
         """Wait until the condition holds; the page may be making its elements anew meanwhile."""
@@ -231,11 +235,11 @@ def api(demo):
 
 
 def test_an_agent_finds_chooses_and_calls_by_keyboard_alone(page):
-    assert page.text("#me") == "zoe – Agent"
+    page.until(lambda: page.text("#me") == "zoe – Agent")
     assert page.script("document.activeElement.id") == "q"
-    page.type("jo jo")
+    page.type("joe jo")
     page.until(lambda: page.names()[:1] == [JOE])
-    assert page.one("[role=option] mark").text == "Jo"
+    assert page.one("[role=option] mark").text == "Joe"
     page.type(Keys.ARROW_DOWN * 2)
     page.until(lambda: page.active() == page.names()[1])
     page.type(Keys.ARROW_UP)
@@ -285,7 +289,7 @@ def test_a_number_is_dialled_as_a_telephone_does(page, name, url):
         ("chloe", "Chloé Johnson", "Chloé"),
         ("weiss", "Carlos Weiß", "Weiß"),
         ("0049 30 1234", "Taxi", "30 1234"),
-        ("+49-30/1234", "Taxi", "49 (0)30 1234"),
+        ("+49-30/1234", "Taxi", "30 1234"),
         ("1 650 555-0001", "Chloé Johnson", "1-650-555-0001"),
         ("محمد", HOSTILE[3], "محمد"),
     ],
@@ -342,22 +346,32 @@ def test_the_address_keeps_what_is_looked_for(page, gateway):
     assert page.one("#types :checked").get_attribute("value") == "Queue"
     page.open(f"{gateway.url}?q=15002")
     page.until(lambda: page.names() == [JOE])
+    page.open(f"{gateway.url}?q=+49301234&type=custom")
+    page.until(lambda: page.names() == ["Taxi"])
 
 
 def test_filters_have_the_counts_of_what_is_typed(page, api):
     def totals(q):
         return [
-            f"{api('GET', f'/contacts?q={q}{kind}&limit=1')['totalCount']:,}"
+            f"{api('GET', f'/contacts?limit=1{q}{kind}')['totalCount']:,}"
             for kind in ("", "&type=User", "&type=Queue", "&type=Custom")
         ]
 
     page.until(lambda: page.counts() == totals(""))
     page.type("sa")
-    page.until(lambda: page.counts() == totals("sa"))
+    page.until(lambda: page.counts() == totals("&q=sa"))
     page.script("document.querySelector('#types :checked').focus()")
     page.browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
-    page.until(lambda: set(page.script("[...document.querySelectorAll('.about')].map((e) => e.firstChild.data)")) == {"User"})
-    page.until(lambda: page.counts() == totals("sa"))
+    page.until(lambda: {each.text.split()[0] for each in page.all("[role=option] .about")} == {"User"})
+    page.until(lambda: page.counts() == totals("&q=sa"))
+
+
+IS_FILLED = """
+    [...document.querySelectorAll(".block:empty")].every((block) => {
+      const { top, bottom } = block.getBoundingClientRect();
+      return bottom < 0 || top > innerHeight;
+    })
+"""
 
 
 def test_scrolling_reads_on_to_the_end_in_bounded_memory(page, demo, gateway, tmp_path):
@@ -367,11 +381,10 @@ def test_scrolling_reads_on_to_the_end_in_bounded_memory(page, demo, gateway, tm
     assert page.text("#status") == "3,000 contacts."
     seen, most = set(), 0
     while "Many 2999" not in seen:
-        before = len(seen)
         seen |= set(page.names())
         most = max(most, len(page.names()))
         page.script("scrollBy(0, 2000)")
-        page.until(lambda: set(page.names()) - seen or "Many 2999" in seen or not before)
+        page.until(lambda: page.script(IS_FILLED))
     assert len(seen) == 3000
     assert most <= 500
     page.type(Keys.ARROW_DOWN)
@@ -404,11 +417,11 @@ def test_without_a_role_a_token_is_asked_for(browser, demo):
         page.one("#token").send_keys(token + Keys.ENTER)
         page.until(lambda: page.text("#me") == "desk – Agent")
         browser.refresh()
-        page.until(lambda: page.names())
+        page.until(page.names)
         page.one("#forget").click()
         page.one("#login")
         page.one("#token").send_keys(token + Keys.ENTER)
-        page.until(lambda: page.names())
+        page.until(lambda: page.names() and all(page.counts()))
     finally:
         flask(demo.path, "token", "revoke", "desk")
     page.type("x")
@@ -416,7 +429,7 @@ def test_without_a_role_a_token_is_asked_for(browser, demo):
 
 
 def test_a_lost_connection_is_said_and_retried(page, gateway):
-    page.until(lambda: page.names())
+    page.until(page.names)
     gateway.is_broken = True
     page.type("joe johnson")
     assert "cannot be reached" in page.one("[role=alert]").text
@@ -474,6 +487,7 @@ def test_what_somebody_else_changed_is_shown_and_not_overwritten_unasked(admin, 
     place = f"/contacts/{contact['id']}"
     admin.choose("Contended")
     admin.button("#card", "Change").click()
+    admin.one("#edit-name")
     api("PUT", place, {"phoneNumber": "2"})
     admin.one("#edit-phoneNumber").clear()
     admin.one("#edit-phoneNumber").send_keys(f"3{Keys.ENTER}")
@@ -533,6 +547,12 @@ def test_a_file_is_tried_and_then_uploaded(admin, api, gateway, tmp_path):
 # How it looks, and where it is.
 
 
+WIDTH = """
+    Math.max(document.documentElement.scrollWidth,
+      ...[...document.querySelectorAll("dialog[open], dialog[open] *")].map((e) => e.getBoundingClientRect().right))
+"""
+
+
 def test_it_fits_320_pixels_and_text_at_200_percent(admin):
     admin.choose("Chloé Johnson")
     for size, percent in ((320, 100), (640, 200)):
@@ -543,12 +563,10 @@ def test_it_fits_320_pixels_and_text_at_200_percent(admin):
         admin.script("document.documentElement.style.setProperty('font-size', arguments[0])", f"{percent}%")
         for dialog in ("", "add", "upload"):
             if dialog:
-                admin.one(f"#{dialog}").click()
-            width = admin.script("Math.max(document.documentElement.scrollWidth, ...[...document"
-                                 ".querySelectorAll('dialog[open], dialog[open] *')].map((e) => e.getBoundingClientRect().right))")
-            assert width <= size, (dialog, percent)
+                admin.one(f"#{dialog}").send_keys(Keys.ENTER)
+            assert admin.script(WIDTH) <= size, (dialog, percent)
             if dialog:
-                admin.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+                admin.button("dialog[open]", "Cancel" if dialog == "add" else "Close").click()
     admin.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
@@ -561,18 +579,18 @@ def test_it_works_under_a_prefix_of_the_proxy_and_of_the_api(browser, tmp_path, 
         with gateway_to(service.port, prefix) as gateway:
             page = Page(browser, gateway.url)
             page.search("sales", "Sales")
-            assert {path for _, _, path in gateway.asked if "contacts" in path and not path.startswith("/api/v2/")} == set()
+            assert {path.split("/")[1] for _, _, path in gateway.asked if "contacts" in path} == {"api"}
             assert browser.get_log("browser") == []
     finally:
         service.stop()
 
 
-def test_screenshots(page):
+def test_the_picture_of_the_documentation(page):
     page.browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 1000, "height": 640, "deviceScaleFactor": 1, "mobile": False}
     )
-    page.search("jo", JOE)
+    page.search("john", "Björn Johnson")
     page.until(lambda: all(page.counts()))
-    page.type(Keys.ARROW_DOWN + Keys.ENTER)
-    page.one("#card h2")
+    page.type(Keys.ARROW_DOWN * 3 + Keys.ENTER)
+    page.until(lambda: page.one("#card h2").text == JOE)
     page.browser.save_screenshot(str(ROOT / "docs" / "page.png"))

@@ -28,7 +28,8 @@ def page() -> Response:
     response = make_response(render_template("index.html", api=api))
     response.cache_control.no_cache = True
     response.add_etag()
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 @blp.get("/page/<name>")

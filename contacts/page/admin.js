@@ -49,9 +49,10 @@ class Dialog {
   }
 
   /** Show an error: its reasons at the fields that it names, or else its message. */
-  show({ message = "", errors = {}, status }) {
+  show({ message = "", errors = {}, isTemporary }) {
     const isAtFields = FIELDS.some((name) => errors[name] && this.form.elements[name]);
-    this.find("[role=alert]").textContent = isAtFields ? "" : message + (status === 0 ? " Nothing may be saved yet." : "");
+    const advice = isTemporary ? " See whether it was saved before you try again." : "";
+    this.find("[role=alert]").textContent = isAtFields ? "" : message + advice;
     for (const input of this.form.querySelectorAll("input[name]")) {
       document.getElementById(`${input.id}-error`).textContent = (errors[input.name] ?? []).join(" ");
       input.setAttribute("aria-invalid", String(input.name in errors));

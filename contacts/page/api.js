@@ -4,7 +4,6 @@ const BASE = new URL(document.documentElement.dataset.api, document.baseURI);
 const PACE_MS = 100;
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30_000;
-const UNREACHABLE = "The service cannot be reached.";
 
 let lastRead = -PACE_MS;
 let connectionChanged = () => {};
@@ -12,11 +11,10 @@ let connectionChanged = () => {};
 /** An answer that is an error; status 0: no answer of the service. */
 export class Failure extends Error {
   constructor(status, body) {
-    super(body?.statusMessage ?? `The service answered ${status}.`);
-    this.status = status;
-    this.errors = body?.errors ?? {};
-    this.rejected = body?.rejected ?? [];
-    this.isTemporary = [0, 502, 503, 504].includes(status);
+    const isTemporary = [0, 502, 503, 504].includes(status);
+    super(body?.statusMessage ?? (isTemporary ? "The service cannot be reached." : `The service answered ${status}.`));
+    const { errors = {}, rejected = [] } = body ?? {};
+    Object.assign(this, { status, isTemporary, errors, rejected });
   }
 }
 
@@ -54,11 +52,11 @@ export async function send(method, path, { params, body, type = "application/jso
     response = await fetch(url, { method, headers, body, signal });
     text = await response.text();
   } catch (error) {
-    throw signal?.aborted ? error : new Failure(0, { statusMessage: UNREACHABLE });
+    throw signal?.aborted ? error : new Failure(0);
   }
   const answer = parsed(text);
   if (!response.ok) throw new Failure(response.status, answer);
-  if (!answer) throw new Failure(0, { statusMessage: UNREACHABLE }); // a proxy's own page
+  if (!answer) throw new Failure(0); // a proxy's own page
   return { ...answer, tag: response.headers.get("ETag") };
 }
 

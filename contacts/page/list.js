@@ -66,20 +66,21 @@ export class ContactList {
     else this.empty(block);
   }
 
-  /** Read a block, unless it is there or on its way. */
+  /** Read a block, unless it is there or on its way; resolve when it is there, or given up. */
   load(block) {
-    if (!block.hasChildNodes()) block.loading ??= this.read(block).finally(() => { block.loading = null; });
+    if (!block.hasChildNodes() && !block.reading) block.loading = this.read(block, new AbortController());
     return block.loading;
   }
 
-  async read(block) {
-    block.reading = new AbortController();
+  async read(block, reading) {
+    block.reading = reading;
     const params = { ...this.query, offset: block.offset, limit: block.size };
     try {
-      this.fill(block, (await read("contacts", params, block.reading.signal)).contacts);
+      this.fill(block, (await read("contacts", params, reading.signal)).contacts);
     } catch (error) {
       this.failed(error);
     }
+    if (block.reading === reading) block.reading = null;
   }
 
   fill(block, contacts) {
@@ -90,6 +91,7 @@ export class ContactList {
 
   empty(block) {
     block.reading?.abort();
+    block.reading = null;
     if (!block.hasChildNodes() || this.isActive(block)) return;
     for (let at = 0; at < block.size; at++) this.contacts.delete(block.offset + at);
     block.replaceChildren();

@@ -64,7 +64,8 @@ function isAdmin() {
 
 function askForToken(error) {
   searching.abort();
-  list.stop();
+  list.show({ contacts: [], totalCount: 0 }, {});
+  choose(null);
   get("token-error").textContent = token.get() ? error.message : "";
   token.forget();
   get("me").textContent = "";
@@ -87,7 +88,6 @@ get("login").addEventListener("submit", (event) => {
 
 get("forget").addEventListener("click", () => {
   token.forget();
-  choose(null);
   start();
 });
 
@@ -265,6 +265,7 @@ list.activated = (id) => {
 function changed(contact, note) {
   choose(contact);
   search(note);
+  input.focus(); // the button that was pressed may be gone
 }
 
 get("add").addEventListener("click", admin.add);
@@ -273,7 +274,7 @@ admin.init(changed);
 onConnection((text) => alertOf("connection", text));
 
 const address = new URLSearchParams(location.search);
-input.value = address.get("q") ?? "";
+input.value = (address.get("q") ?? "").replace(/^ (?=\d)/, "+"); // ?q=+49 by a program that does not write %2B
 for (const radio of get("types").querySelectorAll("input")) {
   radio.checked = radio.value.toLowerCase() === (address.get("type") ?? "").toLowerCase();
 }

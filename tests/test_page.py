@@ -41,7 +41,7 @@ class Gateway(BaseHTTPRequestHandler):
         if gateway.is_broken or (path == self.path and gateway.prefix):
             self.close_connection = True
             return
-        status, headers, answer = self.import_stub(path, body) or self.forward(path, body)
+        status, headers, answer = self.forward(path, body)
         self.send_response(status)
         for name, value in headers:
             if name.lower() not in {"connection", "transfer-encoding", "content-length", "server", "date"}:
@@ -63,29 +63,6 @@ class Gateway(BaseHTTPRequestHandler):
         answer = response.read()
         connection.close()
         return response.status, response.getheaders(), answer
-
-    def import_stub(self, path, body):
-        """Answer for POST contacts/import where the service does not have it."""
-        if not path.startswith("/contacts/import") or self.forward("/contacts/import", b"")[0] not in {404, 405}:
-            return None
-        rows = [line.split(",") for line in body.decode().splitlines()[1:]]
-        rejected = [
-            {"line": line, "errors": {"name": ["A Custom needs one."]}}
-            for line, (name, _) in enumerate(rows, 2)
-            if not name
-        ]
-        if not rejected and "dryRun=true" not in path:
-            for name, number in rows:
-                made = json.dumps({"name": name, "phoneNumber": number}).encode()
-                del self.headers["Content-Type"], self.headers["Content-Length"]
-                self.headers["Content-Type"] = "application/json"
-                self.command = "POST"
-                assert self.forward("/contacts", made)[0] == 201
-        summary = {"added": len(rows) - len(rejected), "unchanged": 0, "rejected": len(rejected)}
-        answer = {"statusCode": 2 if rejected else 0, "summary": summary, "rejected": rejected}
-        if rejected:
-            answer["statusMessage"] = "There are bad rows."
-        return 422 if rejected else 200, [("Content-Type", "application/json")], json.dumps(answer).encode()
 
     def log_message(self, *args):
         pass

@@ -60,6 +60,8 @@ def written(value: Any) -> str:
             return "on" if value else "off"
         case str():
             return value
+        case float():
+            return f"{value:g}"
         case dict():
             value = [f"{name}={role}" for name, role in value.items()]
     return ", ".join(sorted(map(str, value)))

@@ -33,6 +33,9 @@ BUSY_TIMEOUT_MS = 200
 # Pages of the search index that one transaction of merge_search_index() writes, in some 20 ms.
 MERGE_PAGES_PER_TRANSACTION = 200
 
+# Instructions of SQLite's virtual machine after which read_timeout() looks at the clock: a fraction of a millisecond.
+INSTRUCTIONS_BETWEEN_LOOKS = 10_000
+
 # Settings of every connection: https://www.sqlite.org/pragma.html
 PRAGMAS = {
     "journal_mode": "wal",  # readers never wait for a writer
@@ -96,6 +99,21 @@ def write_transaction(database: peewee.SqliteDatabase = db) -> Iterator[None]:
             yield
     finally:
         write_lock.release()
+
+
+@contextmanager
+def read_timeout(seconds: float) -> Iterator[None]:
+    """Interrupt the statements of the block after so many seconds (https://www.sqlite.org/c3ref/progress_handler.html).
+
+    They raise peewee.OperationalError with SQLITE_INTERRUPT.
+    """
+    deadline = time.monotonic() + seconds
+    connection = db.connection()
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, INSTRUCTIONS_BETWEEN_LOOKS)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 @contextmanager

@@ -100,6 +100,7 @@ MESSAGES = {
 UNAVAILABLE = {
     sqlite3.SQLITE_BUSY: "The directory is busy with other changes.",
     sqlite3.SQLITE_LOCKED: "The directory is busy with other changes.",
+    sqlite3.SQLITE_INTERRUPT: "The search takes too long: narrow it, by more letters or by fewer patterns.",
     sqlite3.SQLITE_FULL: "The directory's disk is full.",
     sqlite3.SQLITE_READONLY: "The directory's file cannot be written.",
     sqlite3.SQLITE_IOERR: "The directory's disk does not answer as it should.",

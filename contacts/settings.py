@@ -56,6 +56,7 @@ class Defaults:
     COUNTRY_CODE = ""
     TRUNK_PREFIX = "0"
     INTERNATIONAL_PREFIX = "00"
+    READ_TIMEOUT = "10"
     LOG_LEVEL = "INFO"
     LOG_FORMAT = "text"
 
@@ -153,6 +154,13 @@ def digits(value: str) -> str:
     return value
 
 
+def seconds(value: str) -> float:
+    """Check a time limit."""
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", value) or not float(value):
+        raise ValueError("give seconds, such as 10 or 2.5")
+    return float(value)
+
+
 def log_level(value: str) -> str:
     """Check the name of a log level."""
     levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -180,6 +188,7 @@ CHECKS: dict[str, Callable[[str], Any]] = {
     "COUNTRY_CODE": digits,
     "TRUNK_PREFIX": digits,
     "INTERNATIONAL_PREFIX": digits,
+    "READ_TIMEOUT": seconds,
     "LOG_LEVEL": log_level,
     "LOG_FORMAT": log_format,
 }

@@ -3,10 +3,11 @@
 import json
 from typing import Any
 
-from flask import Response, request, url_for
+from flask import Response, current_app, request, url_for
 from flask.views import MethodView
 
 from contacts import answers, examples, gws, logs, model, query, schemas
+from contacts.database import read_timeout
 from contacts.errors import ApiError, StatusCode, invalid, reason
 from contacts.facts import facts
 from contacts.model import ATTRIBUTES, CLIENT_ATTRIBUTES, encode_json
@@ -39,7 +40,8 @@ class Contacts(MethodView):
         """List the contacts that match, in order, with their total count."""
         if "If-None-Match" in request.headers and answers.is_current(tag := answers.list_tag(query.revision())):
             return answers.not_modified(tag)
-        found = query.read(asked, answers.presentation(asked.fields))
+        with read_timeout(current_app.config["READ_TIMEOUT"]):
+            found = query.read(asked, answers.presentation(asked.fields))
         return answers.read_answer(found.body, answers.list_tag(found.revision))
 
     @blp.doc(operationId="createContact")

@@ -7,7 +7,7 @@ from itertools import islice
 from unicodedata import normalize
 
 import pytest
-from conftest import AGENT, add, started
+from conftest import AGENT, Client, add, started
 
 from contacts import query as query_language
 from contacts import search
@@ -1569,3 +1569,36 @@ def test_texts_that_are_longer_than_they_look_are_refused(text, app, agent):
     fill(custom("N0"))
     for query in ({"q": text}, {"filterName": PATTERNS, "filterParameters": f"*{text}"}):
         assert refusal(agent, **query) == (422, 10)
+
+
+class TestTimeout:
+    """A search that takes too long is given up."""
+
+    PATTERNS = {"filterName": PATTERNS, "filterParameters": ",".join(["*a*b*"] * 32)}
+
+    @pytest.fixture
+    def impatient(self, path):
+        """A client of a service that gives reads no time, with enough contacts to need some."""
+        app = started({"DATABASE": str(path), "TRUSTED_PROXIES": "127.0.0.1", "READ_TIMEOUT": "0.001"})
+        fill(*(custom(f"{'ab' * 100} {number}") for number in range(2000)))
+        yield Client(app, AGENT)
+        db.close()
+
+    def test_it_is_503_and_says_what_to_do(self, impatient):
+        response = impatient.get("/contacts", query_string=self.PATTERNS)
+        assert (response.status_code, response.json["statusCode"]) == (503, 4)
+        assert "narrow it" in response.json["statusMessage"]
+        assert response.headers["Retry-After"] == "1"
+
+    def test_it_leaves_nothing_behind(self, impatient, sql):
+        for _ in range(3):
+            assert impatient.get("/contacts", query_string=self.PATTERNS).status_code == 503
+        assert impatient.get("/contacts?limit=1").json["totalCount"] == 2000
+        contact_id = impatient.get("/contacts?limit=1").json["contacts"][0]["id"]
+        assert impatient.get(f"/contacts/{contact_id}").status_code == 200
+        ((busy, _, _),) = sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert not busy
+
+    def test_a_usual_limit_lets_it_end(self, impatient):
+        impatient.app.config["READ_TIMEOUT"] = 10
+        assert impatient.names(**self.PATTERNS)

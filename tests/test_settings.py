@@ -79,6 +79,7 @@ def test_defaults(build, monkeypatch, tmp_path):
         "COUNTRY_CODE": "",
         "TRUNK_PREFIX": "0",
         "INTERNATIONAL_PREFIX": "00",
+        "READ_TIMEOUT": 10,
         "LOG_LEVEL": "INFO",
         "LOG_FORMAT": "text",
     }
@@ -104,6 +105,7 @@ GOOD = [
     ("CONTACTS_ALLOWED_ORIGINS", "https://[0:0:0:0:0:0:0:1]:0443,http://a:0080", ["https://[::1]", "http://a"]),
     *[("CONTACTS_GWS_CLIENTS", on, True) for on in ("1", "on", "TRUE", "yes")],
     *[("CONTACTS_GWS_CLIENTS", off, False) for off in ("0", "off", "False", "no", "")],
+    ("CONTACTS_READ_TIMEOUT", "2.5", 2.5),
     ("CONTACTS_URL_PREFIX", "/api/v2", "/api/v2"),
     ("CONTACTS_URL_PREFIX", "/a-b_c.d~1", "/a-b_c.d~1"),
     ("CONTACTS_URL_PREFIX", "", ""),
@@ -158,6 +160,7 @@ BAD = {
         "https://[:::]",
         "https://a:",
     ],
+    "CONTACTS_READ_TIMEOUT": ["", "0", "-1", "1e3", "10s", "inf"],
     "CONTACTS_GWS_CLIENTS": ["2", "8.5", "on\n"],
     "CONTACTS_URL_PREFIX": ["api", "/", "/api/", "//api", "/a b", "/ä", "http://x/api", "/api?x", "/api\n"],
     "CONTACTS_LOG_LEVEL": ["", "loud", "10", "INFO\n"],

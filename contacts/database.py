@@ -66,6 +66,44 @@ class BusyError(peewee.OperationalError):
     sqlite_errorcode = sqlite3.SQLITE_BUSY
 
 
+class ReplacedError(peewee.OperationalError):
+    """The path has another file than at the start, or none: what is written to the old one would be lost."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The directory's file was replaced or removed while the service runs: stop the service, put the file in "
+            "its place, remove the -wal and -shm files beside it, and start."
+        )
+
+
+class Site:
+    """What this process knows of the file."""
+
+    file: tuple[int, int] | None = None  # device and inode of the one that it began with
+
+
+def file_at(path: Path) -> tuple[int, int]:
+    """Return device and inode of the file that a path has now; raise ReplacedError if it has none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise ReplacedError from None
+    return status.st_dev, status.st_ino
+
+
+def remember_file(path: Path) -> None:
+    """Note which file the path has at the start."""
+    Site.file = file_at(path)
+
+
+def check_file() -> None:
+    """Raise ReplacedError if the path has another file than at the start."""
+    if Site.file is None:
+        remember_file(database_path())
+    elif Site.file != file_at(database_path()):
+        raise ReplacedError
+
+
 def result_code(error: BaseException) -> int:
     """Return SQLite's primary result code of an error, or 0 (https://www.sqlite.org/rescode.html)."""
     original = getattr(error, "orig", error)  # the error that peewee wraps
@@ -82,7 +120,7 @@ def write_transaction(database: peewee.SqliteDatabase = db) -> Iterator[None]:
     """Run the block as one transaction that writes, alone in this process and on the file.
 
     BEGIN IMMEDIATE takes the file's lock at once: one that reads first fails if another one writes meanwhile.
-    Raise peewee.OperationalError if others hold the lock for WRITE_TIMEOUT_S.
+    Raise peewee.OperationalError if others hold the lock for WRITE_TIMEOUT_S, ReplacedError as check_file() does.
     """
     deadline = time.monotonic() + WRITE_TIMEOUT_S
     if not write_lock.acquire(timeout=WRITE_TIMEOUT_S):
@@ -96,6 +134,7 @@ def write_transaction(database: peewee.SqliteDatabase = db) -> Iterator[None]:
                 except peewee.OperationalError as error:
                     if result_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                         raise
+            check_file()
             yield
     finally:
         write_lock.release()
@@ -212,5 +251,6 @@ def init_app(app: Flask) -> None:
         raise SettingsError(
             f"SQLite {sqlite3.sqlite_version} is too old; this service needs {'.'.join(map(str, OLDEST_SQLITE))}"
         )
+    Site.file = None
     # mode=rw: a connection never makes the file.
     db.init(f"{Path(app.config['DATABASE']).absolute().as_uri()}?mode=rw", uri=True)

@@ -13,7 +13,7 @@ from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.http import HTTP_STATUS_CODES
 
-from contacts.database import result_code
+from contacts.database import ReplacedError, result_code
 from contacts.facts import facts, route
 
 log = logging.getLogger(__name__)
@@ -132,6 +132,8 @@ def unavailable(error: Exception) -> str:
     """Return a message if the error is temporary or fixable, else ""."""
     found: BaseException | None = error
     while found:
+        if isinstance(found, ReplacedError):
+            return str(found)
         if message := UNAVAILABLE.get(result_code(found)):
             return message
         # A rollback that fails, as SQLite has done it by itself on a full disk, hides the error that led to it.

@@ -7,7 +7,7 @@ from contextlib import closing
 
 from flask import Blueprint, Response
 
-from contacts.database import SCHEMA_VERSION, database_path, db, result_code
+from contacts.database import SCHEMA_VERSION, ReplacedError, check_file, database_path, db, result_code
 from contacts.errors import UNAVAILABLE, unavailable_error
 
 MIN_FREE_DISK_BYTES = 1024 * 1024  # a write needs some for its WAL
@@ -27,6 +27,10 @@ def healthz() -> Response:
 def readyz() -> Response:
     """Answer that contacts can be read and written; raise ApiError 503 if they cannot."""
     path = database_path()
+    try:
+        check_file()
+    except ReplacedError as error:
+        raise unavailable_error(str(error)) from None
     try:
         # A connection of its own opens the file that is there now, and mode=rw makes none.
         with closing(sqlite3.connect(db.database, uri=True, timeout=0)) as connection:

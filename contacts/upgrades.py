@@ -10,7 +10,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from contacts import phone
-from contacts.database import APPLICATION_ID, PRAGMAS, RESTORE_ADVICE, SCHEMA, SCHEMA_VERSION, WRITE_TIMEOUT_S
+from contacts.database import (
+    APPLICATION_ID,
+    PRAGMAS,
+    RESTORE_ADVICE,
+    SCHEMA,
+    SCHEMA_VERSION,
+    WRITE_TIMEOUT_S,
+    remember_file,
+)
 from contacts.maintenance import replacing
 from contacts.model import ADD, row_of
 from contacts.settings import SettingsError
@@ -122,6 +130,7 @@ def prepare(name: str, renumber: bool = False) -> None:
                     )
                 with closing(sqlite3.connect(path, isolation_level=None, timeout=WRITE_TIMEOUT_S)) as connection:
                     make_anew(connection)
+            remember_file(path)
     except (OSError, sqlite3.Error) as error:
         raise SettingsError(f"CONTACTS_DATABASE={name!r}: {reason(path, error)}") from None
 

@@ -57,8 +57,32 @@ def test_alive_without_a_database(client, path):
 def test_not_ready_without_its_file(client, path):
     client.get("/readyz")
     path.unlink()
-    assert refused(client) == "The directory's file cannot be opened."
+    assert refused(client).startswith("The directory's file was replaced or removed while the service runs: stop")
     assert not path.exists()
+
+
+@pytest.mark.parametrize("how", ["replaced", "removed"])
+def test_a_file_that_is_another_one_takes_no_writes(how, admin, custom, path, new_database):
+    assert admin.get("/readyz").status_code == 200
+    path.rename(path.with_name("old.db"))
+    if how == "replaced":
+        shutil.copy(new_database, path)
+    for method, url, body in (
+        ("POST", "/contacts", {"name": "Lost"}),
+        ("PUT", f"/contacts/{custom['id']}", {"name": "Lost"}),
+        ("DELETE", f"/contacts/{custom['id']}", None),
+        ("GET", "/readyz", None),
+    ):
+        response = admin.open(method, url, json=body)
+        assert (response.status_code, response.json["statusCode"]) == (503, 4)
+        assert "replaced or removed" in response.json["statusMessage"]
+    assert admin.get("/healthz").status_code == 200
+    assert path.exists() is (how == "replaced")
+    # With its own file in its place, it goes on.
+    path.with_name("old.db").rename(path)
+    assert admin.get("/readyz").status_code == 200
+    assert admin.create("Kept")["name"] == "Kept"
+    assert admin.names() == ["Kept", "Some Contact"]
 
 
 @pytest.mark.parametrize("bytes_", [b"x" * 4096, b"SQLite format 3\0" + bytes(84)])

@@ -7,11 +7,13 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from conftest import ROOT, Service, wait_for, workers
+from conftest import ADMIN, ROOT, Service, wait_for, workers
 from torture import BROKEN, WRITERS, ask, check_kept, check_unavailable, kill, read_contacts, write_all, writing
 
 pytestmark = pytest.mark.slow
@@ -199,3 +201,23 @@ def test_a_killed_command_leaves_nothing_that_the_next_run_does_not_remove(path,
         assert flask(*arguments).wait() == 0
         assert list(tmp_path.glob(".*")) == []
         assert not file or (tmp_path / file).exists()
+
+
+def test_a_file_that_is_replaced_under_a_running_service_takes_no_writes(several, path, contacts, tmp_path):
+    """A restore that forgot to stop the service: nothing is acknowledged that is lost."""
+
+    def post():
+        request = urllib.request.Request(
+            f"{several.url}/contacts", b'{"name":"New"}', {**ADMIN, "Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request) as response:
+                return response.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert [post() for _ in range(20)] == [201] * 20
+    flask = [sys.executable, "-m", "flask", "backup", str(tmp_path / "backup.db")]
+    subprocess.run(flask, cwd=ROOT, env={**os.environ, "CONTACTS_DATABASE": str(path)}, check=True)
+    os.replace(tmp_path / "backup.db", path)
+    assert {post() for _ in range(20)} == {503}

@@ -74,8 +74,7 @@ def read(file: "io.BufferedReader[Any]", reading: Reading) -> Iterator[Row]:
             yield row
     except UnicodeError:
         raise FileError(
-            f"after line {line}: the file is not in {encoding.removesuffix('-sig')}; "
-            "say its --encoding (windows-1252 is what spreadsheets often write)"
+            f"after line {line}: the file is not in {encoding.removesuffix('-sig')}; {reading.encoding_advice}"
         ) from None
     finally:
         with suppress(ValueError):  # the file is closed already

@@ -113,4 +113,5 @@ class Reading(NamedTuple):
     columns: Columns
     encoding: str = "utf-8"  # a byte order mark says otherwise
     delimiter: str = ""  # "": detected in the header
+    encoding_advice: str = "say its --encoding (windows-1252 is what spreadsheets often write)"
     ended_well: bool = False  # the program that printed it said that it did all of its work

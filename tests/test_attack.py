@@ -706,7 +706,7 @@ MANY = "X: x\r\n" * 9_000
         (f"GET /contacts HTTP/1.1\r\n{CLOSE}\r\n", 401, 20),
         (f"GET /metrics HTTP/1.1\r\n{CLOSE}\r\n", 404, 6),
         (f"TRACE /contacts HTTP/1.1\r\n{CLOSE}\r\n", 405, 2),
-        (f"POST /contacts HTTP/1.1\r\n{CLOSE}Content-Length: 65537\r\n\r\n", 413, 2),
+        (f"POST /contacts HTTP/1.1\r\n{CLOSE}Content-Length: {8 * 1024 * 1024 + 1}\r\n\r\n", 413, 2),
         (f"GET /{'x' * 8_000} HTTP/1.1\r\n{CLOSE}\r\n", 414, 2),
         (f"GET /contacts HTTP/1.1\r\n{CLOSE}X: {'x' * 8_000}\r\n\r\n", 431, 2),
         (f"GET /contacts HTTP/1.1\r\n{CLOSE}{MANY}\r\n", 431, 2),

@@ -13,9 +13,13 @@ import pytest
 from conftest import ROOT, Service
 from doors import flask
 
+from contacts.phone import number_key
+
 conditions = pytest.importorskip("selenium.webdriver.support.expected_conditions")
 WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
 Keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
+# The page makes an element anew while a test looks at it.
+STALE = pytest.importorskip("selenium.common.exceptions").StaleElementReferenceException
 
 pytestmark = pytest.mark.slow
 
@@ -114,7 +118,7 @@ class Page:
 
     def __init__(self, browser, url):
         self.browser = browser
-        self.wait = WebDriverWait(browser, 20, poll_frequency=0.05)
+        self.wait = WebDriverWait(browser, 20, poll_frequency=0.05, ignored_exceptions=[STALE])
         self.open(url)
 
     def open(self, url):
@@ -258,6 +262,36 @@ def test_the_mouse_chooses_and_calls(page):
 def test_a_number_is_dialled_as_a_telephone_does(page, name, url):
     page.choose(name)
     assert [link.get_dom_attribute("href") for link in page.all("#card a")] == [url] * bool(url)
+
+
+DIALLED = [
+    *("(+49) 30 1234", "0049 (0)30 1234", "+49 ( 0 ) 30 1234", "15002 (x123)", "15002 extension 12", "15002 ext: 12"),
+    *("030 1;031 2", "030 1, 031 2", "tel:7042;phone-context=example.com", "1\u09684", "+४९ ३० 1234", "१२३४"),
+    *("1-800-FLOWERS", "+1 (650) 555-0100 x123", "030;;12,5", "7042;ext=5", "７０１７", "\u200e+49 30\u200c 1"),
+]
+
+
+def test_what_is_dialled_is_the_number_that_is_compared(page):
+    """As contacts/phone.py has it, without the suffix."""
+    script = """
+        const [numbers, done] = arguments;
+        import(new URL("page/text.js", document.baseURI)).then(({ telUrl }) => done(numbers.map(telUrl)));
+    """
+    for number, url in zip(DIALLED, page.browser.execute_async_script(script, DIALLED), strict=True):
+        dialled = url.removeprefix("tel:").partition(";")[0]
+        assert dialled.replace("00", "+", 1) if dialled.startswith("00") else dialled, number
+        assert number_key(dialled) == number_key(number) or number == "1-800-FLOWERS", (number, url)
+    (url,) = page.browser.execute_async_script(script, ["#31#0301234"])
+    assert url == "tel:%2331%230301234"
+
+
+def test_enter_calls_whom_the_page_says(page):
+    page.search("johnson")
+    page.until(lambda: page.names()[:1] == ["Björn Johnson"])
+    next(each for each in page.all("[role=option] .name") if each.text == JOE).click()
+    page.until(lambda: "Enter calls 15002" in page.text("#status"))
+    page.browser.switch_to.active_element.send_keys(Keys.ENTER)
+    page.until(lambda: page.script("window.dialled") == ["tel:15002"])
 
 
 @pytest.mark.parametrize(
@@ -501,6 +535,19 @@ def test_a_write_without_connection_is_not_repeated(admin, gateway):
     admin.until(lambda: "cannot be reached" in admin.text("#edit [role=alert]"))
     assert Counter(method for _, method, _ in gateway.asked)["POST"] == 1
     gateway.is_broken = False
+
+
+def test_a_file_that_was_mended_may_be_chosen_again(admin, tmp_path):
+    file = tmp_path / "mended.csv"
+    file.write_text("name\n,\n")
+    admin.one("#upload").click()
+    for rows, result in (("name,phoneNumber\n,1\n", "3"), ("name\nMended\n", "")):
+        file.write_text(rows)
+        admin.script("document.getElementById('file').value = ''")  # as a click does
+        admin.one("#file").send_keys(str(file))
+        admin.until(lambda: admin.text("#import tbody") or admin.text("#import .result"))
+        assert bool(admin.text("#import tbody")) is bool(result)
+    assert "1 to add" in admin.text("#import .result")
 
 
 def test_a_file_is_tried_and_then_uploaded(admin, api, gateway, tmp_path):

@@ -22,7 +22,11 @@ class Dialog {
     this.form = this.find("form");
     this.main = this.find("button.main");
     this.form.addEventListener("submit", (event) => { event.preventDefault(); this.run(save); });
-    this.find("button.close").addEventListener("click", () => this.element.close());
+    this.find("button.close").addEventListener("click", () => { if (!this.main.disabled) this.element.close(); });
+    // While it works it stays, so that its answer is not taken for that of another contact.
+    const stay = (event) => { if (this.main.disabled) event.preventDefault(); };
+    this.element.addEventListener("keydown", (event) => { if (event.key === "Escape") stay(event); });
+    this.element.addEventListener("cancel", (event) => { if (event.target === this.element) stay(event); });
   }
 
   find(selector) {
@@ -77,7 +81,9 @@ export function add() {
 }
 
 export async function change({ id }) {
-  edited = await readContact(id);
+  const read = await readContact(id);
+  if (document.querySelector("dialog[open]")) return;
+  edited = read;
   openEditing("Change this contact", edited);
 }
 
@@ -134,7 +140,7 @@ const removing = new Dialog("remove", async () => {
   try {
     await send("DELETE", `contacts/${removed.id}`, { tag: removed.tag });
   } catch (error) {
-    if (error.status === 412) await showRemoved(removed.id);
+    if (error.status === 412) showRemoved(await readContact(removed.id));
     if (error.status === 412) throw new Error("Somebody else changed it meanwhile: this is how it is now.");
     if (error.status !== 404) throw error;
   }
@@ -143,12 +149,14 @@ const removing = new Dialog("remove", async () => {
 });
 
 export async function remove({ id }) {
-  await showRemoved(id);
+  const read = await readContact(id);
+  if (document.querySelector("dialog[open]")) return;
+  showRemoved(read);
   removing.open();
 }
 
-async function showRemoved(id) {
-  removed = await readContact(id);
+function showRemoved(contact) {
+  removed = contact;
   describe(removing.find("dl"), removed);
 }
 
@@ -163,15 +171,21 @@ export function upload() {
   uploading.open();
 }
 
-file.addEventListener("change", () => {
+// The same file, once it is mended, is a change, too.
+file.addEventListener("click", () => { file.value = ""; showResult({}); uploading.show({}); });
+file.addEventListener("change", async () => {
   showResult({});
-  if (file.files.length) uploading.run(() => importFile(true));
+  if (!file.files.length) return;
+  file.disabled = true;
+  await uploading.run(() => importFile(true));
+  file.disabled = false;
 });
 
 async function importFile(isDryRun) {
-  const body = file.files[0];
-  if (body.size > MAX_FILE_BYTES) throw new Error("The file is too large: 8 MiB at most. flask import reads any file.");
-  const type = FILE_TYPES[body.name.split(".").pop().toLowerCase()] ?? "text/csv";
+  const [chosen] = file.files;
+  if (chosen.size > MAX_FILE_BYTES) throw new Error("The file is too large: 8 MiB at most. flask import reads any file.");
+  const type = FILE_TYPES[chosen.name.split(".").pop().toLowerCase()] ?? "text/csv";
+  const body = await chosen.arrayBuffer().catch(() => { throw new Error("The file has changed: choose it again."); });
   try {
     const params = isDryRun ? { dryRun: true } : {};
     const { summary } = await send("POST", "contacts/import", { params, body, type });

@@ -11,7 +11,7 @@ let connectionChanged = () => {};
 /** An answer that is an error; status 0: no answer of the service. */
 export class Failure extends Error {
   constructor(status, body) {
-    const isTemporary = [0, 502, 503, 504].includes(status);
+    const isTemporary = [0, 500, 502, 503, 504].includes(status);
     super(body?.statusMessage ?? (isTemporary ? "The service cannot be reached." : `The service answered ${status}.`));
     const { errors = {}, rejected = [] } = body ?? {};
     Object.assign(this, { status, isTemporary, errors, rejected });
@@ -69,6 +69,7 @@ export async function read(path, params, signal) {
       connectionChanged("");
       return answer;
     } catch (error) {
+      if (error.status && !error.isTemporary) connectionChanged("");
       if (!error.isTemporary) throw error;
       connectionChanged(`${error.message} Trying again.`);
     }

@@ -16,7 +16,7 @@ export class ContactList {
     this.observer = new IntersectionObserver((seen) => seen.forEach((each) => this.moved(each)), { rootMargin: NEAR });
     element.addEventListener("click", (event) => {
       const option = event.target.closest("[role=option]");
-      if (option) choose(this.contacts.get(this.positionOf(option)), event);
+      if (option) choose(this.contacts.get(this.positionOf(option)), event, this.positionOf(option));
     });
   }
 

@@ -112,8 +112,17 @@ async function search(note) {
     list.readOn();
     await count(asked, signal);
   } catch (error) {
+    if (error.name !== "AbortError") foundNothing();
     failed(error);
   }
+}
+
+/** Show no old answer beside an error. */
+function foundNothing() {
+  isWaiting = choosesNext = false;
+  list.show({ contacts: [], totalCount: 0 }, {});
+  input.setAttribute("aria-expanded", "false");
+  say("");
 }
 
 function found(answer, asked, note) {
@@ -219,14 +228,18 @@ async function copy(text) {
   }
 }
 
-function clicked(contact, event) {
+function clicked(contact, event, position) {
+  choosesNext = false;
+  list.activate(position);
   choose(contact);
+  input.focus({ preventScroll: true });
   if (event.target.closest(".number")) dial();
 }
 
 async function chooseActive() {
   choosesNext = isWaiting;
   if (isWaiting) return;
+  if (list.active < 0 && chosen) return dial();
   if (list.active < 0) await list.move(1);
   const contact = list.contacts.get(list.active);
   if (!contact) return;

@@ -90,11 +90,21 @@ function mark(text, places) {
 export const markedName = (name, q, match) => mark(name, placesInName(name, q, match === "inside"));
 export const markedNumber = (number, q) => mark(number, placesInNumber(number, q));
 
-/** Return the tel: URL of a number (RFC 3966), "" for one without digits. */
+/** Return the value of a decimal digit of any script: each has its ten in a row. */
+function valueOf(digit) {
+  let value = 0;
+  while (value < 9 && /\p{Nd}/u.test(String.fromCodePoint(digit.codePointAt(0) - value - 1))) value++;
+  return value;
+}
+
+const SUFFIX = /^(.*?)(?:(?<=[a-z\d])[\s(]*(?:;?\bext(?:ension)?[.:=]?|(?<=[\s\d(])x|(?<=\d\s*)#|,,|;;)\s*(\d+)[#)]*)?$/i;
+
+/** Return the tel: URL of a number (RFC 3966), as contacts/phone.py reads it; "" for one without digits. */
 export function telUrl(number) {
-  const plain = number.normalize("NFKC").replace(/[٠-٩۰-۹]/g, (digit) => digit.charCodeAt(0) & 15);
-  const first = plain.trim().replace(/^tel:/i, "").split(/(?<!,),(?!,)/)[0].replace(/^(\+.*?)\(0\)/, "$1");
-  const [, main, suffix] = first.match(/^(.*?)(?:(?<=\d)\s*(?:;?ext[.=]?|x|#|,,|;;?)\s*(\d+)#?)?$/i);
+  const plain = number.normalize("NFKC").replace(/\p{Cf}/gu, "").replace(/\p{Nd}/gu, valueOf);
+  const first = plain.trim().replace(/^tel:/i, "").split(/(?<!,),(?!,)|(?<!;);(?!;|\s*ext\b)/i)[0]
+    .replace(/^\W*(?=\+)/, "").replace(/^((?:\+|00).*?)\(\s*0\s*\)/, "$1");
+  const [, main, suffix] = /^[*#]/.test(first) ? [first, first] : first.match(SUFFIX);
   if (!/\d/.test(main)) return "";
   const dialled = main.toLowerCase().replace(/[a-z]/g, (letter) =>
     KEYPAD[Object.keys(KEYPAD).find((key) => key.includes(letter))]).replace(/(?!^\+)[^\d*#]/g, "");

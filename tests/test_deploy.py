@@ -300,7 +300,7 @@ def test_a_sync_with_ldap_has_the_password_as_a_credential(deployed):
     deployed.run("sed -i s,dc1.corp.example,127.0.0.1:1, /etc/contacts/ldap.env")
     assert deployed.run("systemctl start contacts-ldap", check=False).returncode != 0
     said = deployed.run("journalctl --no-pager --unit contacts-ldap").stdout
-    assert "the server cannot be reached" in said
+    assert "the server cannot be reached" in said, said
     assert "nothing was changed" in said
     deployed.run("systemctl reset-failed; systemctl start contacts-ldap.timer && systemctl stop contacts-ldap.timer")
 

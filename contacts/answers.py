@@ -92,9 +92,10 @@ def read_answer(body: bytes | Iterator[bytes], tag: str) -> Response:
 
 def write_answer(contact: bytes, status: int = 200, **headers: str) -> Response:
     """Return the answer to a write: the contact as it is now."""
-    body = ONE_CONTACT % presented(contact)
+    shown = presented(contact)
+    body = ONE_CONTACT % shown
     if status == 201 and gws.is_on():
-        body = encode_json(gws.created(json.loads(presented(contact)))).encode()
+        body = encode_json(gws.created(json.loads(shown))).encode()
     return json_answer(body, status, {"ETag": f'"{entity_tag(contact)}"', **headers})
 
 

@@ -109,7 +109,8 @@ def read(url: str, columns: Columns, bind_dn: str, password_file: Path | None, c
     if wrong := [name for name in search.attributes if not ATTRIBUTE.fullmatch(name)]:
         raise FileError(f"{wrong[0]!r} is no attribute of LDAP")
     try:
-        ssl.create_default_context(cafile=ca_file)
+        if ca_file:
+            ssl.create_default_context(cafile=ca_file)
     except (ssl.SSLError, OSError):
         raise FileError(f"{ca_file} has no certificate in PEM") from None
     with tempfile.TemporaryDirectory(prefix="contacts-ldap-") as name, password_pipe(password_file) as pipe:

@@ -1,6 +1,7 @@
 """The document of the API, and the page that shows it (/docs). Its constant parts stand in openapi.json."""
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -124,5 +125,10 @@ def script() -> Response:
 @blp.after_request
 def protect(response: Response) -> Response:
     """Let the page load nothing from elsewhere, and no other page show it."""
-    response.headers["Content-Security-Policy"] = "; ".join(f"{name} {value}" for name, value in POLICY.items())
+    response.headers["Content-Security-Policy"] = policy_header(POLICY)
     return response
+
+
+def policy_header(policy: Mapping[str, str]) -> str:
+    """Return the Content-Security-Policy that its directives make."""
+    return "; ".join(f"{name} {value}" for name, value in policy.items())

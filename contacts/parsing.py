@@ -11,6 +11,8 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, Unsupporte
 
 from contacts import gws
 from contacts.errors import MAX_BODY_BYTES, ApiError, StatusCode, invalid
+from contacts.json_files import unique
+from contacts.rows import FileError
 
 
 class Parser(FlaskParser):
@@ -66,6 +68,8 @@ def parse_json(body: bytes) -> Any:
     """Return the value of a JSON text; raise ApiError 400 if it is not valid."""
     try:
         return json.loads(body, object_pairs_hook=unique, parse_constant=refuse)
+    except FileError as error:
+        raise malformed(str(error)) from None
     except RecursionError:
         raise malformed("it is nested too deeply") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -77,14 +81,6 @@ def parse_json(body: bytes) -> Any:
 def malformed(why: str) -> ApiError:
     """Return the answer to a body that is not JSON."""
     return ApiError(400, StatusCode.INVALID, f"The body is not valid JSON: {why}.")
-
-
-def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; raise ApiError if it has a name twice, as only one value could be kept."""
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise malformed("an object has the same name twice")
-    return members
 
 
 def refuse(constant: str) -> NoReturn:

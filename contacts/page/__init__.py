@@ -4,19 +4,12 @@ from pathlib import Path
 
 from flask import Blueprint, Response, abort, current_app, make_response, render_template, request, send_from_directory
 
+from contacts import openapi
+
 FOLDER = Path(__file__).parent
 FILES = {file.name for file in FOLDER.iterdir() if file.suffix in {".css", ".js", ".svg"}}
 
-POLICY = {
-    "default-src": "'none'",
-    "script-src": "'self'",
-    "style-src": "'self'",
-    "img-src": "'self'",
-    "connect-src": "'self'",
-    "base-uri": "'none'",
-    "form-action": "'none'",
-    "frame-ancestors": "'none'",
-}
+POLICY = {**openapi.POLICY, "img-src": "'self'"}
 
 blp = Blueprint("page", __name__, template_folder=FOLDER)
 
@@ -43,6 +36,6 @@ def file(name: str) -> Response:
 @blp.after_request
 def protect(response: Response) -> Response:
     """Let the page load nothing from elsewhere, and no other page show it."""
-    response.headers["Content-Security-Policy"] = "; ".join(f"{name} {value}" for name, value in POLICY.items())
+    response.headers["Content-Security-Policy"] = openapi.policy_header(POLICY)
     response.headers["Referrer-Policy"] = "no-referrer"  # the address has what was looked for
     return response

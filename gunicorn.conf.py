@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -33,8 +34,9 @@ graceful_timeout = 30
 # The heartbeat files of the workers, in memory: a slow disk would look like a dead worker.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 # nosec B108 # names are new
 
-# Connections of one worker. They leave room for the database's files among the 1024 that a process may open.
-worker_connections = 500
+# Connections of one worker. They leave room for other files among those that a process may open: a worker that can open
+# none ends.
+worker_connections = min(500, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
 # A socket for an administration that this service does not use.
 control_socket_disable = True
@@ -75,6 +77,13 @@ def on_starting(_: Any) -> None:
         upgrades.prepare(app.config["DATABASE"], renumber=True)
     except settings.SettingsError as error:
         sys.exit(f"contacts: {error}")
+
+
+def post_worker_init(worker: Any) -> None:
+    """Keep one of the threads for reads."""
+    from contacts import transactions  # noqa: PLC0415
+
+    transactions.keep_a_thread_free(worker.cfg.threads)
 
 
 def child_exit(_: Any, worker: Any) -> None:

@@ -1,12 +1,11 @@
-"""The SQLite file: connections, transactions that write, and statements compiled once."""
+"""The SQLite file: its settings, its connections, and statements compiled once."""
 
 import fcntl
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -23,15 +22,9 @@ OLDEST_SQLITE = (3, 40, 0)  # the oldest version that the tests have run on
 
 RESTORE_ADVICE = "stop the service, keep the file, and restore the last backup (flask backup --help)"
 
-# Seconds that a write waits for other writes before it is refused.
-WRITE_TIMEOUT_S = 5
-
 # Milliseconds that SQLite itself waits for a lock. It asks more and more rarely meanwhile, after a second only every
-# 100 ms, and would miss the gaps between the transactions of a sync; so write_transaction() calls it again and again.
+# 100 ms, and would miss the gaps between the transactions of a sync; so transactions.py asks again and again.
 BUSY_TIMEOUT_MS = 200
-
-# Pages of the search index that one transaction of merge_search_index() writes, in some 20 ms.
-MERGE_PAGES_PER_TRANSACTION = 200
 
 # Instructions of SQLite's virtual machine after which read_timeout() looks at the clock: a fraction of a millisecond.
 INSTRUCTIONS_BETWEEN_LOOKS = 10_000
@@ -49,59 +42,12 @@ PRAGMAS = {
 # One connection for each thread, kept open. cached_statements: room for the common shapes of a query.
 db = peewee.SqliteDatabase(None, pragmas=PRAGMAS, cached_statements=512, regexp_function=True)
 
-# SQLite lets one connection write at a time; threads wait for each other here, where none waits longer than needed.
-write_lock = threading.Lock()
-
 
 class Table(peewee.Model):
     """A table of schema.sql."""
 
     class Meta:
         database = db
-
-
-class BusyError(peewee.OperationalError):
-    """Other writes of this process took too long."""
-
-    sqlite_errorcode = sqlite3.SQLITE_BUSY
-
-
-class ReplacedError(peewee.OperationalError):
-    """The path has another file than at the start, or none: what is written to the old one would be lost."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The directory's file was replaced or removed while the service runs: stop the service, put the file in "
-            "its place, remove the -wal and -shm files beside it, and start."
-        )
-
-
-class Site:
-    """What this process knows of the file."""
-
-    file: tuple[int, int] | None = None  # device and inode of the one that it began with
-
-
-def file_at(path: Path) -> tuple[int, int]:
-    """Return device and inode of the file that a path has now; raise ReplacedError if it has none."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        raise ReplacedError from None
-    return status.st_dev, status.st_ino
-
-
-def remember_file(path: Path) -> None:
-    """Note which file the path has at the start."""
-    Site.file = file_at(path)
-
-
-def check_file() -> None:
-    """Raise ReplacedError if the path has another file than at the start."""
-    if Site.file is None:
-        remember_file(database_path())
-    elif Site.file != file_at(database_path()):
-        raise ReplacedError
 
 
 def result_code(error: BaseException) -> int:
@@ -113,31 +59,6 @@ def result_code(error: BaseException) -> int:
 def database_path() -> Path:
     """Return the path of the SQLite file."""
     return Path(unquote(urlsplit(db.database).path))
-
-
-@contextmanager
-def write_transaction(database: peewee.SqliteDatabase = db) -> Iterator[None]:
-    """Run the block as one transaction that writes, alone in this process and on the file.
-
-    BEGIN IMMEDIATE takes the file's lock at once: one that reads first fails if another one writes meanwhile.
-    Raise peewee.OperationalError if others hold the lock for WRITE_TIMEOUT_S, ReplacedError as check_file() does.
-    """
-    deadline = time.monotonic() + WRITE_TIMEOUT_S
-    if not write_lock.acquire(timeout=WRITE_TIMEOUT_S):
-        raise BusyError("database is locked by other threads")
-    try:
-        with ExitStack() as stack:
-            while True:
-                try:
-                    stack.enter_context(database.atomic("IMMEDIATE"))
-                    break
-                except peewee.OperationalError as error:
-                    if result_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                        raise
-            check_file()
-            yield
-    finally:
-        write_lock.release()
 
 
 @contextmanager
@@ -212,21 +133,6 @@ class Compiled:
         database.connection().executemany(self.sql, map(self.bind, rows))
 
 
-def merge_search_index(database: peewee.SqliteDatabase) -> None:
-    """Merge the pieces of the search index that many transactions have left: a search looks into each.
-
-    In short transactions, so that others write in between (https://www.sqlite.org/fts5.html#the_merge_command).
-    """
-    connection = database.connection()
-    pages, written_rows = -MERGE_PAGES_PER_TRANSACTION, 2  # a negative number begins the merge
-    while written_rows > 1:
-        before = connection.total_changes
-        with write_transaction(database):
-            # A command of FTS5: an INSERT that is none, and so no expression of peewee's.
-            database.execute_sql("INSERT INTO contact_search (contact_search, rank) VALUES ('merge', ?)", (pages,))
-        pages, written_rows = MERGE_PAGES_PER_TRANSACTION, connection.total_changes - before
-
-
 @contextmanager
 def try_lock(suffix: str) -> Iterator[bool]:
     """Lock the file with this suffix beside the database for the block; yield False if another process holds it."""
@@ -251,6 +157,5 @@ def init_app(app: Flask) -> None:
         raise SettingsError(
             f"SQLite {sqlite3.sqlite_version} is too old; this service needs {'.'.join(map(str, OLDEST_SQLITE))}"
         )
-    Site.file = None
     # mode=rw: a connection never makes the file.
     db.init(f"{Path(app.config['DATABASE']).absolute().as_uri()}?mode=rw", uri=True)

@@ -1,5 +1,6 @@
 """The one envelope of all errors: whatever raises, the answer is made here."""
 
+import errno
 import json
 import logging
 import sqlite3
@@ -13,8 +14,9 @@ from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.http import HTTP_STATUS_CODES
 
-from contacts.database import ReplacedError, result_code
+from contacts.database import result_code
 from contacts.facts import facts, route
+from contacts.transactions import FileChangedError
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +110,15 @@ UNAVAILABLE = {
 }
 
 
+# Errors of files that are no database's, as an answer that is too long for memory is kept in one.
+UNAVAILABLE_FILES = {
+    errno.ENOSPC: "The disk for temporary files is full.",
+    errno.EDQUOT: "The disk for temporary files is full.",
+    errno.EMFILE: "The service has too many files open.",
+    errno.ENFILE: "The machine has too many files open.",
+}
+
+
 def envelope(error: HTTPException) -> Response:
     """Return the answer to any error: the envelope, and the error's own headers (Allow, Retry-After, …)."""
     code = error.code or 500
@@ -132,16 +143,18 @@ def unavailable(error: Exception) -> str:
     """Return a message if the error is temporary or fixable, else ""."""
     found: BaseException | None = error
     while found:
-        if isinstance(found, ReplacedError):
+        if isinstance(found, FileChangedError):
             return str(found)
         if message := UNAVAILABLE.get(result_code(found)):
+            return message
+        if isinstance(found, OSError) and (message := UNAVAILABLE_FILES.get(found.errno or 0)):
             return message
         # A rollback that fails, as SQLite has done it by itself on a full disk, hides the error that led to it.
         found = found.__context__
     return ""
 
 
-def database_error(error: Exception) -> Response:
+def storage_error(error: Exception) -> Response:
     """Answer 503 if the error is temporary or fixable, else 500; the details go to the log only."""
     message = unavailable(error)
     if not message:
@@ -169,6 +182,6 @@ def about_request() -> dict[str, str]:
 def init_app(app: Flask) -> None:
     """Answer every error here. After flask-smorest's registration, whose handler of HTTPException this one replaces."""
     app.register_error_handler(HTTPException, envelope)
-    app.register_error_handler(peewee.DatabaseError, database_error)
-    app.register_error_handler(sqlite3.Error, database_error)
+    for storage in (peewee.DatabaseError, sqlite3.Error, OSError):
+        app.register_error_handler(storage, storage_error)
     app.register_error_handler(Exception, unexpected_error)

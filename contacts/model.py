@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import peewee
 
-from contacts.database import Compiled, Table, parameter, write_transaction
+from contacts.database import Compiled, Table, parameter
 from contacts.phone import number_key
 from contacts.search import LOGIN, search_columns
 from contacts.text import order_key
+from contacts.transactions import write_transaction
 
 TYPES = ("Custom", "Queue", "User")
 

@@ -23,6 +23,11 @@ class NumberingPlan(NamedTuple):
 site = SimpleNamespace(plan=NumberingPlan())
 
 
+def plan_text() -> str:
+    """Return the plan of the site as the directory notes it."""
+    return ",".join(site.plan)
+
+
 # What stands behind a prefix: at least five digits or letters, no 0 first. 0, 00, 000, 15002 and 0815 have no prefix.
 _behind_prefix = re.compile(r"[1-9][^\W_]{4}")
 

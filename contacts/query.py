@@ -5,21 +5,22 @@ It is made once for each shape; values are always bound.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from functools import lru_cache, reduce
 from operator import or_
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import peewee
 from peewee import SQL, Case, Expression, NodeList, fn
 
 from contacts import search
-from contacts.database import Compiled, db, parameter, separate_connection
+from contacts.database import Compiled, db, parameter
 from contacts.model import ATTRIBUTES, JSON, SEARCHED, USER_ATTRIBUTES, Contact, ContactSearch, Directory
 from contacts.phone import split_numbers
 
-# Longer lists are streamed, in blocks of so many rows.
-STREAM_BLOCK_ROWS = 1000
+# Longer lists go through a file, in blocks of so many rows.
+SPOOL_BLOCK_ROWS = 1000
 
 # So many hits, or a share of the directory, are looked at and sorted for a page; of more, the contacts are walked in
 # their order until a page is full.
@@ -47,10 +48,10 @@ class Query(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The directory's revision, and the JSON of the list: in one piece, or in blocks as they are read."""
+    """The directory's revision, and the JSON of the list: in one piece, or in a file to be read and closed."""
 
     revision: int
-    body: bytes | Iterator[bytes]
+    body: bytes | IO[bytes]
 
 
 class Shape(NamedTuple):
@@ -140,12 +141,10 @@ def read(query: Query, present: Callable[[bytes], bytes] | None = None) -> Answe
         else:
             shape = shape._replace(way="start" if query.q else "")
         wanted = min(values["limit"], total - query.offset)
-        if wanted <= STREAM_BLOCK_ROWS:
-            contacts = page(shape, values | {"limit": wanted}, total, found, state["size"]) if wanted > 0 else []
-            body = b"".join((beginning(shape, total), listing(contacts, present), b"]}"))
-            return Answer(state["revision"], body)
-    blocks = stream(shape, values, present)
-    return Answer(int(next(blocks)), blocks)
+        if wanted > SPOOL_BLOCK_ROWS:
+            return Answer(state["revision"], spooled(shape, values, total, state["size"], present))
+        contacts = page(shape, values | {"limit": wanted}, total, found, state["size"]) if wanted > 0 else []
+        return Answer(state["revision"], b"".join((beginning(shape, total), listing(contacts, present), b"]}")))
 
 
 def hits(shape: Shape, values: dict[str, Any], size: int) -> tuple[int, list[int] | None]:
@@ -206,23 +205,27 @@ def rows(statement: Compiled, values: dict[str, Any]) -> list[bytes]:
     return [row["json"] for row in statement.rows(values)]
 
 
-def stream(shape: Shape, values: dict[str, Any], present: Callable[[bytes], bytes] | None) -> Iterator[bytes]:
-    """Yield the directory's revision, then the list in blocks, in bounded memory.
+def spooled(
+    shape: Shape, values: dict[str, Any], total: int, size: int, present: Callable[[bytes], bytes] | None
+) -> IO[bytes]:
+    """Return a long list in a temporary file without a name, which is gone when it is closed.
 
-    The snapshot lasts until the iterator is exhausted or closed.
+    A client that reads it slowly holds no snapshot of the directory, which would let the WAL grow, and no memory.
     """
-    # A small cache: each row is read once.
-    with separate_connection(cache_size=-1024) as database, database.atomic():
-        state, total = STATE.rows({}, database)[0], count_statement(shape).rows(values, database)[0]["total"]
-        yield b"%d" % state["revision"]
-        yield beginning(shape, total)
-        statement = page_statement(shape, 2 * total > state["size"] and not shape.matched)
-        cursor = statement.execute(values, database)
+    file = tempfile.TemporaryFile()  # noqa: SIM115
+    try:
+        cursor = page_statement(shape, 2 * total > size and not shape.matched).execute(values)
+        file.write(beginning(shape, total))
         separator = b""
-        while block := cursor.fetchmany(STREAM_BLOCK_ROWS):
-            yield separator + listing([row[0] for row in block], present)
+        while block := cursor.fetchmany(SPOOL_BLOCK_ROWS):
+            file.write(separator + listing([row[0] for row in block], present))
             separator = b","
-        yield b"]}"
+        file.write(b"]}")
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def revision() -> int:

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple, Self
 
 import peewee
 
-from contacts.database import merge_search_index, try_lock, write_transaction
+from contacts.database import try_lock
 from contacts.model import ATTRIBUTES, TYPES, Contact, LastSync, apply_differences, read_id
 from contacts.rows import Row
 from contacts.staging import MATCHED_BY, staging
 from contacts.text import clean, is_blank
+from contacts.transactions import merge_search_index, write_transaction
 
 # So many differences are one transaction, all or nothing.
 MAX_DIFFERENCES_IN_ONE_TRANSACTION = 5000

@@ -4,9 +4,10 @@ import secrets
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from contacts.database import Compiled, parameter, write_transaction
+from contacts.database import Compiled, parameter
 from contacts.model import Token
 from contacts.text import clean
+from contacts.transactions import write_transaction
 
 # A token found in a log or a repository shows what it opens.
 PREFIX = "contacts_"

@@ -16,12 +16,11 @@ from contacts.database import (
     RESTORE_ADVICE,
     SCHEMA,
     SCHEMA_VERSION,
-    WRITE_TIMEOUT_S,
-    remember_file,
 )
 from contacts.maintenance import replacing
 from contacts.model import ADD, row_of
 from contacts.settings import SettingsError
+from contacts.transactions import WRITE_TIMEOUT_S, remember_file
 
 # Of the versions before it, none was released.
 OLDEST_VERSION = 3
@@ -55,7 +54,7 @@ def upgrade(path: Path, version: int) -> None:
 
 def make_anew(connection: sqlite3.Connection) -> None:
     """Make the tables of contacts anew, as schema.sql and model.row_of() have them, in one transaction."""
-    connection.executescript(ANEW.replace("{plan}", ",".join(phone.site.plan)))
+    connection.executescript(ANEW.replace("{plan}", phone.plan_text()))
     kept = connection.execute("SELECT json FROM kept ORDER BY seq")
     connection.executemany(ADD.sql, (ADD.bind(row_of(json.loads(row[0]))) for row in kept))
     lost = connection.execute("SELECT (SELECT count(*) FROM kept) - (SELECT count(*) FROM contact)").fetchone()[0]
@@ -101,7 +100,7 @@ def numbering_plan(path: Path) -> str:
         try:
             return str(connection.execute("SELECT numbering_plan FROM directory").fetchone()[0])
         except sqlite3.OperationalError:  # the file is damaged; `flask check` says how
-            return ",".join(phone.site.plan)
+            return phone.plan_text()
 
 
 def prepare(name: str, renumber: bool = False) -> None:
@@ -122,7 +121,7 @@ def prepare(name: str, renumber: bool = False) -> None:
                 renumber = True
             elif version < SCHEMA_VERSION:
                 upgrade(path, version)
-            if (known := numbering_plan(path)) != ",".join(phone.site.plan):
+            if (known := numbering_plan(path)) != phone.plan_text():
                 if not renumber:
                     raise SettingsError(
                         f"the service's CONTACTS_COUNTRY_CODE, _TRUNK_PREFIX, _INTERNATIONAL_PREFIX are {known!r} and "

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 from conftest import ADMIN, AGENT, Client, Service
 
-from contacts import database
+from contacts import transactions
 from contacts.database import db
 
 UNKNOWN = "0" * 32
@@ -389,7 +389,7 @@ def test_json_by_other_spellings_is_read(content_type, admin):
 @pytest.fixture
 def busy(app, path, monkeypatch):
     """Another process that holds the write lock until it is told to end; waiting for it is short."""
-    monkeypatch.setattr(database, "WRITE_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(transactions, "WRITE_TIMEOUT_S", 0.02)
     holder = subprocess.Popen(
         [
             sys.executable,
@@ -437,7 +437,7 @@ def test_writes_are_503_while_another_process_writes(admin, custom, busy):
 
 
 def test_writes_are_503_while_another_thread_writes(admin, custom, monkeypatch):
-    monkeypatch.setattr(database, "WRITE_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(transactions, "WRITE_TIMEOUT_S", 0.02)
     answers = []
 
     def ask():
@@ -445,7 +445,7 @@ def test_writes_are_503_while_another_thread_writes(admin, custom, monkeypatch):
         answers.append(admin.get("/contacts"))
         db.close()
 
-    with database.write_lock:
+    with transactions.write_lock:
         thread = threading.Thread(target=ask)
         thread.start()
         thread.join()

@@ -138,7 +138,7 @@ def test_error_in_json_is_one_line(made, lines):
 
 
 def test_busy_database_is_an_error_with_its_reason(made, lines, path, monkeypatch):
-    monkeypatch.setattr("contacts.database.WRITE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("contacts.transactions.WRITE_TIMEOUT_S", 0.1)
     client = Client(made(), ADMIN)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -16,7 +16,7 @@ import pytest
 from conftest import ADMIN, AGENT, Service, add, workers
 from test_errors import CASES, send  # noqa: F401  (send is a fixture)
 
-from contacts import database
+from contacts import transactions
 from contacts.database import db
 
 LONGEST = {"name": 255, "phoneNumber": 64}
@@ -464,7 +464,7 @@ def at_once(admin, *bodies):
         finally:
             db.close()
 
-    with ThreadPoolExecutor(len(bodies)) as pool, database.write_lock:
+    with ThreadPoolExecutor(len(bodies)) as pool, transactions.write_lock:
         futures = [pool.submit(post, body) for body in bodies]
         time.sleep(0.2)  # all of them wait for the lock now, or soon will
     return [future.result(20) for future in futures]
@@ -494,7 +494,7 @@ def test_each_change_is_one_transaction(admin):
 
 
 def test_a_write_that_gives_up_waiting_has_changed_nothing(admin, monkeypatch):
-    monkeypatch.setattr(database, "WRITE_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(transactions, "WRITE_TIMEOUT_S", 0.02)
     (late,) = at_once(admin, {"name": "late"})
     assert late.status_code == 503
     admin.create("next")

@@ -1,0 +1,177 @@
+"""Transactions that write: one at a time, on the file and schema of the process's start, with a bounded WAL."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import peewee
+from flask import Flask
+
+from contacts import phone
+from contacts.database import BUSY_TIMEOUT_MS, SCHEMA_VERSION, database_path, db, result_code
+
+# Seconds that a write waits for other writes before it is refused.
+WRITE_TIMEOUT_S = 5
+
+# Seconds without the beginning or the end of a write after which the last thread does not wait for its turn.
+STALLED_S = 0.25
+
+# Bytes of the WAL above which a write empties it. SQLite does so by itself only when nobody reads for a moment.
+MAX_WAL_BYTES = 24 * 1024 * 1024
+
+# Pages of the search index that one transaction of merge_search_index() writes, in some 20 ms.
+MERGE_PAGES_PER_TRANSACTION = 200
+
+# SQLite lets one connection write at a time; threads wait for each other here, where none waits longer than needed.
+write_lock = threading.Lock()
+
+
+class BusyError(peewee.OperationalError):
+    """Other writes of this process took too long."""
+
+    sqlite_errorcode = sqlite3.SQLITE_BUSY
+
+
+class FileChangedError(peewee.OperationalError):
+    """The file is not the one of the start any more: what would be written could be lost, or be read wrongly."""
+
+
+REPLACED = (
+    "The directory's file was replaced or removed while the service runs: stop the service, put the file in its "
+    "place, remove the -wal and -shm files beside it, and start."
+)
+UPGRADED = (
+    "The directory's file has another schema version or numbering plan than at this service's start: another version "
+    "was started on it, or one with other settings. Restart this one."
+)
+
+
+class Process:
+    """What this process knows of the file, and of its own writes."""
+
+    file: tuple[int, int] | None = None  # device and inode of the one that it began with
+    turns = threading.Semaphore(1000)  # threads that may write or wait to: all but one, see keep_a_thread_free()
+    progressed = 0.0  # seconds of time.monotonic() when a write began or ended
+
+
+def keep_a_thread_free(threads: int) -> None:
+    """Let writes never take all threads of this process."""
+    Process.turns = threading.Semaphore(max(1, threads - 1))
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """Return device and inode of the file that a path has now; raise FileChangedError if it has none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise FileChangedError(REPLACED) from None
+    return status.st_dev, status.st_ino
+
+
+def remember_file(path: Path) -> None:
+    """Note which file the path has at the start."""
+    Process.file = identity(path)
+
+
+def check_file() -> None:
+    """Raise FileChangedError if the path has another file than at the start."""
+    if Process.file is None:
+        remember_file(database_path())
+    elif Process.file != identity(database_path()):
+        raise FileChangedError(REPLACED)
+
+
+def check_schema(execute: Callable[[str], Any]) -> None:
+    """Raise FileChangedError if the file was upgraded since the start; `execute` runs a statement on it."""
+    known = execute("SELECT user_version, numbering_plan FROM pragma_user_version, directory").fetchone()
+    if known != (SCHEMA_VERSION, phone.plan_text()):
+        raise FileChangedError(UPGRADED)
+
+
+@contextmanager
+def turn(deadline: float) -> Iterator[None]:
+    """Run the block when no other thread writes; raise BusyError if that takes too long.
+
+    The last free thread is for reads: it waits only while the other writes get on.
+    """
+
+    def patience() -> float:
+        return min(deadline, Process.progressed + STALLED_S) - time.monotonic()
+
+    while not Process.turns.acquire(timeout=max(0, patience())):
+        if patience() <= 0:
+            raise BusyError("all threads but one wait to write")
+    try:
+        if not write_lock.acquire(timeout=max(0, deadline - time.monotonic())):
+            raise BusyError("database is locked by other threads")
+        try:
+            Process.progressed = time.monotonic()
+            yield
+        finally:
+            Process.progressed = time.monotonic()
+            write_lock.release()
+    finally:
+        Process.turns.release()
+
+
+@contextmanager
+def write_transaction(database: peewee.SqliteDatabase = db) -> Iterator[None]:
+    """Run the block as one transaction that writes, alone in this process and on the file.
+
+    BEGIN IMMEDIATE takes the file's lock at once: one that reads first fails if another one writes meanwhile.
+    Raise peewee.OperationalError if others hold the lock for WRITE_TIMEOUT_S, FileChangedError if it is another file.
+    """
+    deadline = time.monotonic() + WRITE_TIMEOUT_S
+    with turn(deadline):
+        with ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(database.atomic("IMMEDIATE"))
+                    break
+                except peewee.OperationalError as error:
+                    if result_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                        raise
+            check_file()
+            check_schema(database.execute_sql)
+            yield
+        bound_wal(database)
+
+
+def bound_wal(database: peewee.SqliteDatabase) -> None:
+    """Empty the WAL if it is long, waiting for readers as long as for a lock: https://www.sqlite.org/wal.html.
+
+    Where one reads for longer, the next write waits again: so writes are slowed, and the WAL does not grow.
+    """
+    wal = database_path().with_name(f"{database_path().name}-wal")
+    if not wal.exists() or wal.stat().st_size <= MAX_WAL_BYTES:
+        return
+    ((timeout,),) = database.execute_sql("PRAGMA busy_timeout").fetchall()
+    try:
+        database.execute_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        database.execute_sql(f"PRAGMA busy_timeout = {timeout}")
+
+
+def merge_search_index(database: peewee.SqliteDatabase) -> None:
+    """Merge the pieces of the search index that many transactions have left: a search looks into each.
+
+    In short transactions, so that others write in between (https://www.sqlite.org/fts5.html#the_merge_command).
+    """
+    connection = database.connection()
+    pages, written_rows = -MERGE_PAGES_PER_TRANSACTION, 2  # a negative number begins the merge
+    while written_rows > 1:
+        before = connection.total_changes
+        with write_transaction(database):
+            # A command of FTS5: an INSERT that is none, and so no expression of peewee's.
+            database.execute_sql("INSERT INTO contact_search (contact_search, rank) VALUES ('merge', ?)", (pages,))
+        pages, written_rows = MERGE_PAGES_PER_TRANSACTION, connection.total_changes - before
+
+
+def init_app(_: Flask) -> None:
+    """Forget the file of an earlier application in this process."""
+    Process.file = None

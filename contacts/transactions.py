@@ -12,7 +12,7 @@ import peewee
 from flask import Flask
 
 from contacts import phone
-from contacts.database import BUSY_TIMEOUT_MS, SCHEMA_VERSION, database_path, db, result_code
+from contacts.database import SCHEMA_VERSION, database_path, db, result_code
 
 # Seconds that a write waits for other writes before it is refused.
 WRITE_TIMEOUT_S = 5
@@ -22,6 +22,8 @@ STALLED_S = 0.25
 
 # Bytes of the WAL above which a write empties it. SQLite does so by itself only when nobody reads for a moment.
 MAX_WAL_BYTES = 24 * 1024 * 1024
+# Milliseconds that it waits for those who read; a search of a large directory takes less.
+WAL_TIMEOUT_MS = 500
 
 # Pages of the search index that one transaction of merge_search_index() writes, in some 20 ms.
 MERGE_PAGES_PER_TRANSACTION = 200
@@ -142,16 +144,16 @@ def write_transaction(database: peewee.SqliteDatabase = db) -> Iterator[None]:
 
 
 def bound_wal(database: peewee.SqliteDatabase) -> None:
-    """Empty the WAL if it is long, waiting for readers as long as for a lock: https://www.sqlite.org/wal.html.
+    """Empty the WAL if it is long: https://www.sqlite.org/wal.html#avoiding_excessively_large_wal_files.
 
-    Where one reads for longer, the next write waits again: so writes are slowed, and the WAL does not grow.
+    Where somebody reads for longer than this waits, the next write waits again, so that the WAL grows slowly.
     """
     wal = database_path().with_name(f"{database_path().name}-wal")
     if not wal.exists() or wal.stat().st_size <= MAX_WAL_BYTES:
         return
     ((timeout,),) = database.execute_sql("PRAGMA busy_timeout").fetchall()
     try:
-        database.execute_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        database.execute_sql(f"PRAGMA busy_timeout = {WAL_TIMEOUT_MS}")
         database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         database.execute_sql(f"PRAGMA busy_timeout = {timeout}")

@@ -34,13 +34,25 @@ def backup_command(file: Path, overwrite: bool) -> None:
 
 
 @click.command("check", cls=Command)
+@click.option("--repair", is_flag=True, help="Make the keys of contacts anew where another version has written them.")
 @with_appcontext
-def check_command() -> None:
+def check_command(repair: bool) -> None:
     """Check the settings and the database; print what there is, and what to do when something is wrong."""
     for name in CHECKS:
         click.echo(f"CONTACTS_{name}: {written(current_app.config[name]) or '(empty)'}")
-    if found := maintenance.check():
-        raise click.ClickException(f"the database is damaged: {'; '.join(found)}; {RESTORE_ADVICE}")
+    damage, stale = maintenance.check()
+    if damage:
+        raise click.ClickException(f"the database is damaged: {'; '.join(damage)}; {RESTORE_ADVICE}")
+    if stale and not repair:
+        raise click.ClickException(
+            f"{len(stale)} contacts have other keys than their values make, the first is {stale[0]}: another version "
+            "of the service has written them; nothing is lost, and flask check --repair makes the keys anew"
+        )
+    if stale:
+        left = maintenance.repair(stale)
+        click.echo(f"keys made anew: {len(stale) - left} contacts")
+        if left:
+            raise click.ClickException(f"{left} contacts have the same text as others: sync again, then check")
     click.echo(f"schema version: {SCHEMA_VERSION}")
     with separate_connection() as database:
         for type_, count in maintenance.counts(database).items():

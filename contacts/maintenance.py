@@ -14,7 +14,10 @@ import peewee
 from peewee import fn
 
 from contacts.database import SCHEMA, SCHEMA_VERSION, database_path, separate_connection
-from contacts.model import ROW_COLUMNS, TYPES, Contact, Directory, row_of
+from contacts.model import FIND_ROW, ROW_COLUMNS, TYPES, Contact, Directory, differing, row_of, update_statement
+from contacts.transactions import write_transaction
+
+CONTACTS_PER_REPAIR = 500  # in one transaction: others write in between
 
 
 class MaintenanceError(Exception):
@@ -122,14 +125,34 @@ def copy(path: Path) -> None:
         target.execute("PRAGMA journal_mode = DELETE")
 
 
-def check() -> list[str]:
-    """Return what is wrong with the database.
+def check() -> tuple[list[str], list[str]]:
+    """Return what is damaged in the database, and the ids of the contacts for repair().
 
     A copy beside it is checked: a check of the search index in place would lock writers out for as long.
     """
     with unfinished(database_path()) as (_, path):
         copy(path)
-        return problems(path) or stale_rows(path)
+        found = problems(path)
+        return found, [] if found else stale_contacts(path)
+
+
+def repair(contact_ids: list[str]) -> int:
+    """Make the keys of contacts anew, while the service runs; return how many are left.
+
+    A User or Queue is left whose name is the same text as another's; the next sync says which of them there is.
+    """
+    left = 0
+    with separate_connection() as database:
+        for start in range(0, len(contact_ids), CONTACTS_PER_REPAIR):
+            with write_transaction(database):
+                for contact_id in contact_ids[start : start + CONTACTS_PER_REPAIR]:
+                    for row in FIND_ROW.rows({"id": contact_id}, database):
+                        changes = differing(row, row_of(json.loads(row["json"])))
+                        try:
+                            update_statement(tuple(changes), False).execute({**changes, "id": contact_id}, database)
+                        except peewee.IntegrityError:
+                            left += 1
+    return left
 
 
 def problems(path: Path) -> list[str]:
@@ -174,11 +197,13 @@ def expected_schema() -> set[tuple[str, str]]:
         return schema_of(connection)
 
 
-def stale_rows(path: Path) -> list[str]:
-    """Return what is wrong with the columns of contacts that are made from their values."""
+def stale_contacts(path: Path) -> list[str]:
+    """Return the ids of the contacts whose columns are not what their values make.
+
+    Another version of the service has written them, or one with another numbering plan.
+    """
     database = peewee.SqliteDatabase(str(path))
-    contacts = Contact.select(Contact.id, Contact.json, *(getattr(Contact, column) for column in ROW_COLUMNS)).dicts()
+    contacts = Contact.select(*(getattr(Contact, column) for column in ROW_COLUMNS)).dicts()
     with database.connection_context():
         rows = contacts.iterator(database)
-        wrong = [row["id"] for row in rows if not row_of(json.loads(row["json"])).items() <= row.items()]
-    return [f"{len(wrong)} contacts have other keys than their values make, the first is {wrong[0]}"] if wrong else []
+        return [row["id"] for row in rows if row_of(json.loads(row["json"])) != row]

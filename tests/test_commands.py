@@ -265,7 +265,6 @@ DAMAGE = {
     "a trigger": "DROP TRIGGER contact_changed",
     "an index": "DROP INDEX contact_by_name",
     "another table": "DROP TABLE token",
-    "a key": "UPDATE contact SET name_key = 'other'",
 }
 
 
@@ -276,6 +275,31 @@ def test_check_finds_damage_and_says_what_to_do(damage, flask, custom, sql):
     assert "the database is damaged" in output
     assert "restore the last backup" in output
     assert "all is well" not in output
+
+
+@pytest.mark.parametrize("column", ["name_key", "phone_key", "words", "texts"])
+def test_keys_of_another_version_are_made_anew_from_the_values(column, flask, admin, custom, user, sql):
+    before = sql("SELECT * FROM contact")
+    sql(f"UPDATE contact SET {column} = 'other'")
+    assert admin.names(q="some", phoneNumber="xxx-xxx-xxxx", name="Some Contact") == [] or column == "texts"
+    output = flask("check", status=1)
+    assert "2 contacts have other keys than their values make" in output
+    assert "check --repair" in output
+    assert "restore" not in output
+    assert "keys made anew: 2 contacts" in flask("check", "--repair")
+    assert sql("SELECT * FROM contact") == before
+    assert admin.names(q="some", phoneNumber="xxx-xxx-xxxx", name="Some Contact") == ["Some Contact"]
+    assert "all is well" in flask("check")
+
+
+def test_keys_that_another_contact_has_are_left(flask, user, sql):
+    second = add(type="User", name="Second", userName="second")
+    sql("UPDATE contact SET user_name_key = 'other' WHERE id = ?", second["id"])
+    twin = json.dumps(second | {"userName": user["userName"]}, separators=(",", ":"))
+    sql("UPDATE contact SET json = ? WHERE id = ?", twin, second["id"])
+    output = flask("check", "--repair", status=1)
+    assert "keys made anew: 0 contacts" in output
+    assert "1 contacts have the same text as others: sync again" in output
 
 
 def test_check_finds_a_torn_page(flask, directory, path, sql):

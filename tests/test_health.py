@@ -85,6 +85,31 @@ def test_a_file_that_is_another_one_takes_no_writes(how, admin, custom, path, ne
     assert admin.names() == ["Kept", "Some Contact"]
 
 
+@pytest.mark.parametrize(
+    ("change", "back"),
+    [
+        ("PRAGMA user_version = 5", "PRAGMA user_version = 4"),
+        ("UPDATE directory SET numbering_plan = '49,0,00'", "UPDATE directory SET numbering_plan = ',0,00'"),
+    ],
+    ids=["version", "numbering plan"],
+)
+def test_a_file_that_a_later_start_has_changed_takes_no_writes(change, back, admin, custom, sql, flask):
+    sql(change)
+    for method, url, body in (
+        ("POST", "/contacts", {"name": "Old keys"}),
+        ("PUT", f"/contacts/{custom['id']}", {"name": "Old keys"}),
+        ("DELETE", f"/contacts/{custom['id']}", None),
+        ("GET", "/readyz", None),
+    ):
+        response = admin.open(method, url, json=body)
+        assert (response.status_code, response.json["statusCode"]) == (503, 4)
+        assert "Restart this one" in response.json["statusMessage"]
+    assert admin.names() == ["Some Contact"]
+    sql(back)
+    assert admin.get("/readyz").status_code == 200
+    assert admin.create("New")["name"] == "New"
+
+
 @pytest.mark.parametrize("bytes_", [b"x" * 4096, b"SQLite format 3\0" + bytes(84)])
 def test_not_ready_on_a_damaged_file(bytes_, client, path):
     for suffix in ("-wal", "-shm"):

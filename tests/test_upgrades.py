@@ -14,7 +14,7 @@ from conftest import ADMIN, ROOT, Client, started
 
 from contacts import upgrades
 from contacts.database import SCHEMA_VERSION, db
-from contacts.maintenance import problems, stale_rows
+from contacts.maintenance import problems, stale_contacts
 from contacts.settings import SettingsError
 from contacts.upgrades import inspect
 
@@ -87,7 +87,7 @@ def test_older_version_becomes_this_one(old, start):
     assert inspect(old) == SCHEMA_VERSION
     assert contacts(old) == ids
     db.close()
-    assert problems(old) == stale_rows(old) == []
+    assert problems(old) == stale_contacts(old) == []
     with closing(sqlite3.connect(old)) as connection:
         assert connection.execute("SELECT label FROM token").fetchall() == [("board",)]
     assert client.names() == ["Hélène Smith", "Sales", "Some Contact"]
@@ -129,7 +129,7 @@ def test_keys_of_numbers_follow_the_numbering_plan(path):
         found = client.names(phoneNumber=typed)
         assert problems(path) == []
         db.close()
-        assert stale_rows(path) == []
+        assert stale_contacts(path) == []
         return found
 
     client = Client(started({"DATABASE": str(path), "TRUSTED_PROXIES": "127.0.0.1"}), ADMIN)

@@ -35,12 +35,16 @@ PRAGMAS = {
     "synchronous": "full",  # an acknowledged write survives a power cut
     "foreign_keys": "on",
     "busy_timeout": BUSY_TIMEOUT_MS,
-    "cache_size": -16384,  # KiB
+    "cache_size": -8192,  # KiB, of each thread
     "journal_size_limit": 64 * 1024 * 1024,  # bytes that the WAL keeps after a checkpoint
 }
 
-# One connection for each thread, kept open. cached_statements: room for the common shapes of a query.
-db = peewee.SqliteDatabase(None, pragmas=PRAGMAS, cached_statements=512, regexp_function=True)
+# Statements that are kept compiled: more than the clients of a site have shapes of queries, and not all that somebody can
+# make up. SQLite takes some 30 KiB for one, on each connection.
+MAX_STATEMENTS = 128
+
+# One connection for each thread, kept open.
+db = peewee.SqliteDatabase(None, pragmas=PRAGMAS, cached_statements=MAX_STATEMENTS, regexp_function=True)
 
 
 class Table(peewee.Model):

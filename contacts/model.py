@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import peewee
 
-from contacts.database import Compiled, Table, parameter
+from contacts.database import MAX_STATEMENTS, Compiled, Table, parameter
 from contacts.phone import number_key
 from contacts.search import LOGIN, search_columns
 from contacts.text import order_key
@@ -225,7 +225,7 @@ PARK_HOLDER = {
 REMOVE_UNCHANGED = Compiled(Contact.delete().where(IDENTIFIED & UNCHANGED).returning(Contact.seq))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=MAX_STATEMENTS)
 def update_statement(columns: tuple[str, ...], if_unchanged: bool) -> Compiled:
     """Return the statement that sets these columns of a contact."""
     update = Contact.update({column: parameter(column) for column in columns})

@@ -15,7 +15,7 @@ import peewee
 from peewee import SQL, Case, Expression, NodeList, fn
 
 from contacts import search
-from contacts.database import Compiled, db, parameter
+from contacts.database import MAX_STATEMENTS, Compiled, db, parameter
 from contacts.model import ATTRIBUTES, JSON, SEARCHED, USER_ATTRIBUTES, Contact, ContactSearch, Directory
 from contacts.phone import split_numbers
 
@@ -328,7 +328,7 @@ def measured(shape: Shape, query: Any) -> Any:
     return query
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=MAX_STATEMENTS)
 def count_statement(shape: Shape) -> Compiled:
     """Return the statement for the number of contacts of a shape."""
     if not shape.matched and not shape.test and not shape.filters:
@@ -339,7 +339,7 @@ def count_statement(shape: Shape) -> Compiled:
     return counting(found_alone(shape))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=MAX_STATEMENTS)
 def hits_statement(shape: Shape) -> Compiled:
     """Return the statement for what a search finds, by seq, in no order."""
     return Compiled(found_alone(shape).limit(parameter("limit")))
@@ -352,14 +352,14 @@ def found_alone(shape: Shape) -> Any:
     return source(shape, [Contact.seq])
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=MAX_STATEMENTS)
 def sort_statement(shape: Shape) -> Compiled:
     """Return the statement for a page of the contacts that a search has found."""
     found = Contact.select(JSON).where(Contact.seq.in_(listed("found")))
     return Compiled(paged(measured(shape, found).order_by(*ranked(shape))))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=MAX_STATEMENTS)
 def page_statement(shape: Shape, walk: bool, backward: bool = False) -> Compiled:
     """Return the statement for a page of contacts; `walk`: they are walked in their order, by no index of a filter."""
     if shape.test and not shape.matched:  # an index is walked that has all to test and to sort by
@@ -379,7 +379,7 @@ def contacts_of(seqs: Any, ordered: list[Any]) -> Compiled:
     return Compiled(Contact.select(JSON).where(Contact.seq.in_(seqs)).order_by(*ordered))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=MAX_STATEMENTS)
 def rank_statements(shape: Shape, rank: int) -> tuple[Compiled, Compiled]:
     """Return the statements for a page of the hits of a rank, and for their number."""
     tests = [~test for test in (WHOLE, IN_ORDER, STARTS)[:rank]] + conditions(shape, walk=True)

@@ -39,8 +39,8 @@ PRAGMAS = {
     "journal_size_limit": 64 * 1024 * 1024,  # bytes that the WAL keeps after a checkpoint
 }
 
-# Statements that are kept compiled: more than the clients of a site have shapes of queries, and not all shapes that there
-# can be. SQLite takes some 30 KiB for one, on each connection.
+# Statements that are kept compiled: more than the clients of a site have shapes of queries, and not all that there can
+# be. SQLite takes some 30 KiB for one, on each connection.
 MAX_STATEMENTS = 128
 
 # One connection for each thread, kept open.

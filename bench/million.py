@@ -69,7 +69,7 @@ class Measured(NamedTuple):
 
 def answer(asked: str) -> bytes:
     """Return the answer to a query string, as the service makes it."""
-    body = query.read(SCHEMA.load(parse_qs(asked))).body
+    body = query.list_contacts(SCHEMA.load(parse_qs(asked))).body
     return body if isinstance(body, bytes) else b"".join(body)
 
 

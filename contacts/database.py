@@ -33,7 +33,6 @@ INSTRUCTIONS_BETWEEN_LOOKS = 10_000
 PRAGMAS = {
     "journal_mode": "wal",  # readers never wait for a writer
     "synchronous": "full",  # an acknowledged write survives a power cut
-    "foreign_keys": "on",
     "busy_timeout": BUSY_TIMEOUT_MS,
     "cache_size": -8192,  # KiB, of each thread
     "journal_size_limit": 64 * 1024 * 1024,  # bytes that the WAL keeps after a checkpoint

@@ -114,40 +114,40 @@ def terms(text: str) -> list[Term]:
     return found + [Term([word], number_prefixes(word)) for word in words(text[place:])]
 
 
-def quoted(word: str, prefix: bool = True) -> str:
+def index_term(word: str, prefix: bool = True) -> str:
     """Return a word, or the words that begin with it, in the language of the index; words hold no quotes."""
     return f'"{word}"*' if prefix else f'"{word}"'
 
 
-def word_match(word: str, alternatives: Iterable[str] = ()) -> str:
+def word_query(word: str, alternatives: Iterable[str] = ()) -> str:
     """Return what looks for the words that begin with a word in any of its forms, or that are one of the others."""
-    starts = [quoted(mark + form) for form in word_forms(word) for mark in ("", LOGIN)]
-    return any_of([*starts, *(quoted(each, False) for each in alternatives)])
+    starts = [index_term(mark + form) for form in word_forms(word) for mark in ("", LOGIN)]
+    return any_of([*starts, *(index_term(each, False) for each in alternatives)])
 
 
-def any_of(matches: Iterable[str]) -> str:
+def any_of(queries: Iterable[str]) -> str:
     """Return what looks for the contacts that any of these find."""
-    return f"({' OR '.join(matches)})"
+    return f"({' OR '.join(queries)})"
 
 
-def terms_match(asked: list[Term], alternatives: Mapping[str, Iterable[str]]) -> str:
+def terms_query(asked: list[Term], alternatives: Mapping[str, Iterable[str]]) -> str:
     """Return what looks for the contacts that all terms find, none without terms; `alternatives` by word."""
     found = []
     for term in asked:
-        names = " AND ".join(word_match(word, alternatives.get(word, ())) for word in term.words)
-        numbers = " OR ".join(map(quoted, term.numbers))
+        names = " AND ".join(word_query(word, alternatives.get(word, ())) for word in term.words)
+        numbers = " OR ".join(map(index_term, term.numbers))
         found.append(f"(({names}) OR {numbers})" if names else f"({numbers})")
     return " AND ".join(found) or NOTHING
 
 
-def escaped(text: str) -> str:
+def glob_text(text: str) -> str:
     """Return text for GLOB, in which * alone means something."""
     return re.sub(r"[\[?]", r"[\g<0>]", text)
 
 
-def literal(text: str) -> str:
+def glob_literal(text: str) -> str:
     """Return text for GLOB, in which nothing means something."""
-    return escaped(text).replace("*", "[*]")
+    return glob_text(text).replace("*", "[*]")
 
 
 def rank_values(text: str) -> dict[str, Any]:
@@ -162,14 +162,14 @@ def rank_values(text: str) -> dict[str, Any]:
     return {
         "whole_key": order_key(text),
         "whole_number": number or None,
-        "whole": f"*{VALUE}{literal(same)}{VALUE}*",
+        "whole": f"*{VALUE}{glob_literal(same)}{VALUE}*",
         "whole_dialled": f"*{NUMBER}{number.strip('+')}{ABROAD if '+' in number else HERE}*" if number else "",
-        "whole_words": " AND ".join(any_of(quoted(form, False) for form in word_forms(word)) for word in typed),
+        "whole_words": " AND ".join(any_of(index_term(form, False) for form in word_forms(word)) for word in typed),
         **{f"in_order_{i}": orders[i] for i in range(4)},
         "base": base,
         "end": f"{base}\U0010ffff",
-        "start": f"{literal(start)}*",
-        "start_text": f"{VALUE}{literal(same)}*",
+        "start": f"{glob_literal(start)}*",
+        "start_text": f"{VALUE}{glob_literal(same)}*",
     }
 
 
@@ -197,29 +197,29 @@ def similar(word: str, known: list[str]) -> dict[str, int]:
     return found
 
 
-def ways(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the ways to find what was typed, the best first, each with its name and the values to bind."""
+def matches(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the matches of what was typed, the best first: each by its name in the answer, with the values to bind."""
     asked = terms(text)
-    yield "start", {"match": terms_match(asked, {}), **rank_values(text)}
+    yield "start", {"index_query": terms_query(asked, {}), **rank_values(text)}
     if not asked:  # marks alone
         return
     typed = dict.fromkeys(word for term in asked for word in term.words)
     known = vocabulary()
-    yield "inside", {"match": terms_match(asked, {word: inside(word, known) for word in typed})}
+    yield "inside", {"index_query": terms_query(asked, {word: inside(word, known) for word in typed})}
     near = {word: similar(word, known) for word in typed}
     # A contact is as many slips away as it is not among the contacts of a level, of each word.
     levels = [
-        word_match(word, [each for each, slips in found.items() if slips <= level])
+        word_query(word, [each for each, slips in found.items() if slips <= level])
         for word, found in near.items()
         for level in range(max(found.values(), default=0))
     ]
-    yield "similar", {"match": terms_match(asked, near), "levels": json.dumps(levels)}
+    yield "similar", {"index_query": terms_query(asked, near), "levels": json.dumps(levels)}
 
 
 class Patterns(NamedTuple):
     """How the arguments of filterParameters are tested, all of them."""
 
-    match: str  # what finds all contacts that match and maybe others; "" if the index does not help
+    index_query: str  # what finds all contacts that match and maybe others; "" if the index does not help
     glob: str  # of the first argument, in texts
     number_glob: str
     regexp: str | None  # of all, in texts; None if the globs tell
@@ -233,25 +233,25 @@ def patterns(arguments: Iterable[str]) -> Patterns | None:
     if not texts:
         return None
     numbers = [wildcard_number(each) for each in texts]
-    matches = filter(None, map(start_match, texts, numbers))
+    queries = filter(None, map(start_query, texts, numbers))
     simple = len(texts) == 1 and all(len(each.strip("*").split("*")) == 1 for each in (texts[0], numbers[0]))
     both = zip(texts, numbers, strict=True)
     return Patterns(
-        " AND ".join(matches),
-        f"*{VALUE}{escaped(texts[0])}{VALUE}*",
+        " AND ".join(queries),
+        f"*{VALUE}{glob_text(texts[0])}{VALUE}*",
         f"*{NUMBER}{numbers[0]}[{ABROAD}-{DIALLED}]*" if numbers[0] else "",
         None if simple else rf"(?s)\A{''.join(f'(?=.*?{regexp(*each)})' for each in both)}",
     )
 
 
-def start_match(text: str, number: str) -> str:
+def start_query(text: str, number: str) -> str:
     """Return what finds the contacts with a value that begins as a pattern does; "" if that says nothing."""
     starts = words(text.split("*", maxsplit=1)[0])
     digits = number.split("*", maxsplit=1)[0]
     if not starts or (number and not digits):
         return ""
-    names = " AND ".join(map(word_match, starts))
-    numbers = " OR ".join(quoted(mark + digits[:NUMBER_WORD_CHARACTERS]) for mark in (NUMBER_START, WRITTEN))
+    names = " AND ".join(map(word_query, starts))
+    numbers = " OR ".join(index_term(mark + digits[:NUMBER_WORD_CHARACTERS]) for mark in (NUMBER_START, WRITTEN))
     return f"(({names}) OR {numbers})" if number else f"({names})"
 
 

@@ -41,7 +41,7 @@ class Contacts(MethodView):
         if "If-None-Match" in request.headers and answers.is_current(tag := answers.list_tag(query.revision())):
             return answers.not_modified(tag)
         with read_timeout(current_app.config["READ_TIMEOUT"]):
-            found = query.read(asked, answers.presentation(asked.fields))
+            found = query.list_contacts(asked, answers.presentation(asked.fields))
         return answers.read_answer(found.body, answers.list_tag(found.revision))
 
     @blp.doc(operationId="createContact")

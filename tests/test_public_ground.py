@@ -152,7 +152,7 @@ def test_signals_are_sent(app, admin, monkeypatch):
         flask.got_request_exception.connected_to(lambda *_, exception, **__: sent.append(type(exception)), app),
     ):
         admin.get("/contacts")
-        monkeypatch.setattr("contacts.query.read", lambda _: 1 / 0)
+        monkeypatch.setattr("contacts.query.list_contacts", lambda _: 1 / 0)
         assert admin.get("/contacts").status_code == 500
     assert sent == ["started", "finished", "started", "finished"]
 

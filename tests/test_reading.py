@@ -12,7 +12,7 @@ import pytest
 from conftest import AGENT, Client, add, started
 
 from contacts import query as query_language
-from contacts import search
+from contacts import search, statements
 from contacts.answers import FILE_BLOCK_BYTES
 from contacts.database import db
 from contacts.parameters import ListQuery
@@ -1337,8 +1337,8 @@ def test_far_pages_continue_the_near_ones(params, order, app, agent):
 def planned(params):
     """The shape of the query that parameters mean, and the values to bind."""
     asked = ListQuery().load({name: [value] for name, value in params.items()})
-    way, searched = next(search.ways(asked.q)) if asked.q else ("", {})
-    return query_language.plan(asked, way, searched)
+    match, searched = next(search.matches(asked.q)) if asked.q else ("", {})
+    return query_language.plan(asked, match, searched)
 
 
 def steps(statement, values):
@@ -1365,16 +1365,16 @@ def steps(statement, values):
 def test_the_text_of_a_statement_depends_on_the_shape_alone(params, others):
     """All SQL of a read is made by these; what a client wrote is bound, never a part of it."""
 
-    def statements(given):
+    def sql_of(given):
         shape, _ = planned(given)
-        made = [query_language.count_statement(shape), query_language.hits_statement(shape)]
-        made.append(query_language.sort_statement(shape))
-        made += [query_language.page_statement(shape, many, back) for many in (False, True) for back in (False, True)]
-        if shape.way == "start" and not shape.sort:
-            made += [each for rank in range(4) for each in query_language.rank_statements(shape, rank)]
+        made = [statements.count_statement(shape), statements.hits_statement(shape)]
+        made.append(statements.sort_statement(shape))
+        made += [statements.page_statement(shape, many, back) for many in (False, True) for back in (False, True)]
+        if shape.match == "start" and not shape.sort:
+            made += [each for rank in range(4) for each in statements.rank_statements(shape, rank)]
         return [each.sql for each in made]
 
-    assert statements(params) == statements(others)
+    assert sql_of(params) == sql_of(others)
 
 
 @pytest.mark.parametrize(
@@ -1398,7 +1398,7 @@ def test_the_text_of_a_statement_depends_on_the_shape_alone(params, others):
 def test_contacts_are_looked_up_by_the_filter_that_leaves_the_fewest(filters, index, app):
     """A million contacts share a type, a hundred thousand a last name, and hardly two a number."""
     shape, values = planned(filters)
-    for statement in (query_language.page_statement(shape, False), query_language.count_statement(shape)):
+    for statement in (statements.page_statement(shape, False), statements.count_statement(shape)):
         looked_up = [step for step in steps(statement, values) if step.startswith("SEARCH t")]
         assert all(step.endswith(index) for step in looked_up), looked_up
     assert looked_up
@@ -1422,7 +1422,7 @@ INDEXES_OF_ORDERS = {
 @pytest.mark.parametrize("filters", [{}, {"phoneNumber": "*"}, {"type": "User,Queue"}, {"q": "anna"}])
 def test_many_contacts_are_walked_in_the_order_of_an_index(filters, sort, order, backward, app):
     shape, values = planned({**filters, "sortBy": sort, "order": order})
-    first, *others = steps(query_language.page_statement(shape, True, backward), values)
+    first, *others = steps(statements.page_statement(shape, True, backward), values)
     assert first == f"SCAN t1 USING INDEX {INDEXES_OF_ORDERS[sort]}"
     # Those of the same last and whole name are sorted by seq: the first name stands before it in that index.
     of_equals = ["USE TEMP B-TREE FOR RIGHT PART OF ORDER BY"] if sort == "lastName" else []
@@ -1431,22 +1431,22 @@ def test_many_contacts_are_walked_in_the_order_of_an_index(filters, sort, order,
 
 def test_hits_are_looked_up_by_the_indexes_that_are_meant(app):
     shape, values = planned({"q": "anna smith"})
-    found = [str(steps(query_language.rank_statements(shape, rank)[0], values)) for rank in range(4)]
+    found = [str(steps(statements.rank_statements(shape, rank)[0], values)) for rank in range(4)]
     for index in ("contact_by_name", "contact_by_phone", "contact_by_first_name", "contact_by_last_name"):
         assert f"SEARCH t1 USING COVERING INDEX {index}" in found[0]
     assert "user_by_user_name" in found[0]
     assert "VIRTUAL TABLE INDEX 0:M1" in found[1]
     assert found[2].startswith("['SEARCH t1 USING INDEX contact_by_name (name_key>? AND name_key<?)'")
     assert found[3].startswith("['SCAN t1 USING INDEX contact_by_name'")
-    assert steps(query_language.hits_statement(shape), values) == ["SCAN t1 VIRTUAL TABLE INDEX 0:M1"]
-    few = steps(query_language.sort_statement(shape), {**values, "found": "[1]"})
+    assert steps(statements.hits_statement(shape), values) == ["SCAN t1 VIRTUAL TABLE INDEX 0:M1"]
+    few = steps(statements.sort_statement(shape), {**values, "seqs": "[1]"})
     assert few[0] == "SEARCH t1 USING INTEGER PRIMARY KEY (rowid=?)"
     shape, values = planned({"q": "anna smith", "type": "User"})
-    assert "contact_in_search (seq=?)" in str(steps(query_language.hits_statement(shape), values))
+    assert "contact_in_search (seq=?)" in str(steps(statements.hits_statement(shape), values))
     for pattern, scan in (("*smith", "USING COVERING INDEX contact_in_search"), ("smi*", "VIRTUAL TABLE INDEX 0:M1")):
         shape, values = planned({"filterName": PATTERNS, "filterParameters": pattern})
-        assert scan in str(steps(query_language.count_statement(shape), values))
-        assert scan in str(steps(query_language.hits_statement(shape), values))
+        assert scan in str(steps(statements.count_statement(shape), values))
+        assert scan in str(steps(statements.hits_statement(shape), values))
 
 
 @pytest.mark.usefixtures("short_walk")

@@ -408,9 +408,8 @@ def test_processes_that_start_at_once_share_a_new_file(tmp_path):
 PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": 2,
-    "foreign_keys": 1,
     "busy_timeout": 200,
-    "cache_size": -16384,
+    "cache_size": -8192,
     "journal_size_limit": 64 * 1024 * 1024,
 }
 

@@ -70,7 +70,7 @@ class ApiError(HTTPException):
         return self.headers
 
 
-def invalid(errors: Mapping[str, Any]) -> ApiError:
+def invalid_error(errors: Mapping[str, Any]) -> ApiError:
     """Return the answer to a request with invalid attributes or parameters.
 
     `errors` has marshmallow's messages by name: a reason(), text, or a list of them. The statusCode is the first that

@@ -109,7 +109,7 @@ POLICY = {
 
 
 @blp.get("/docs")
-def page() -> Any:
+def docs_page() -> Any:
     """Show the document in Swagger UI; its links are relative to the path without a slash at the end."""
     if request.path.endswith("/"):
         return redirect("../docs")

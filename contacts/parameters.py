@@ -10,7 +10,7 @@ from contacts import gws
 from contacts.errors import StatusCode, reason
 from contacts.model import ATTRIBUTES, TYPES
 from contacts.query import MAX_INTEGER, Query
-from contacts.schemas import LINE, LINE_WITHOUT_COMMAS, Strict, error
+from contacts.schemas import LINE, LINE_WITHOUT_COMMAS, Strict, field_error
 from contacts.text import check_characters, is_blank, same_key, words
 
 FILTER_NAME = "NamesOrPhoneNumberMatches"
@@ -25,9 +25,9 @@ def line(text: str) -> str:
     try:
         check_characters(text)
     except ValueError as found:
-        raise error(StatusCode.INVALID, str(found)) from None
+        raise field_error(StatusCode.INVALID, str(found)) from None
     if is_blank(text):
-        raise error(StatusCode.RANGE, "Must not be blank.")
+        raise field_error(StatusCode.RANGE, "Must not be blank.")
     return text.strip()
 
 
@@ -36,10 +36,10 @@ def lines(texts: list[str]) -> list[str]:
     return [line(text) for text in texts]
 
 
-def one(texts: list[str]) -> str:
+def single(texts: list[str]) -> str:
     """Return the value of a parameter that is given once; raise ValidationError for several."""
     if len(texts) > 1:
-        raise error(StatusCode.INVALID, "Give it once.")
+        raise field_error(StatusCode.INVALID, "Give it once.")
     return line(texts[0])
 
 
@@ -47,9 +47,9 @@ def whole_number(minimum: int) -> Callable[[list[str]], int]:
     """Return the reader of a number of any size; those beyond SQLite's integers count as the largest of them."""
 
     def read(texts: list[str]) -> int:
-        digits = one(texts).lstrip("0") or "0"
+        digits = single(texts).lstrip("0") or "0"
         if not re.fullmatch("[0-9]+", digits) or int(digits[:20]) < minimum:
-            raise error(StatusCode.RANGE, f"Give a whole number, {minimum} or more.")
+            raise field_error(StatusCode.RANGE, f"Give a whole number, {minimum} or more.")
         return min(int(digits[:20]), MAX_INTEGER)
 
     return read
@@ -60,9 +60,9 @@ def choice(*choices: str) -> Callable[[list[str]], str]:
     by_key = {each.lower(): each for each in choices}
 
     def read(texts: list[str]) -> str:
-        if found := by_key.get(one(texts).lower()):
+        if found := by_key.get(single(texts).lower()):
             return found
-        raise error(StatusCode.INVALID, f"There are: {', '.join(choices)}.")
+        raise field_error(StatusCode.INVALID, f"There are: {', '.join(choices)}.")
 
     return read
 
@@ -71,14 +71,14 @@ def parts(texts: list[str]) -> list[str]:
     """Return what stands between commas; raise ValidationError if it is nothing."""
     if found := [part.strip() for text in texts for part in line(text).split(",") if part.strip()]:
         return found
-    raise error(StatusCode.RANGE, "Must not be blank.")
+    raise field_error(StatusCode.RANGE, "Must not be blank.")
 
 
 def chosen(found: list[str], choices: tuple[str, ...]) -> list[str]:
     """Return the parts; raise ValidationError if one is no choice."""
     for part in found:
         if part not in choices:
-            raise error(StatusCode.INVALID, f"{part} is none of: {', '.join(choices)}.")
+            raise field_error(StatusCode.INVALID, f"{part} is none of: {', '.join(choices)}.")
     return found
 
 
@@ -100,19 +100,17 @@ def attributes(texts: list[str]) -> tuple[str, ...]:
 
 
 def limited(terms: list[str]) -> list[str]:
-    """Return the terms of a search; raise ValidationError for none, or for too many or too long ones."""
-    if not terms:
-        raise error(StatusCode.RANGE, "Must not be blank.")
+    """Return the terms of a search; raise ValidationError for too many or too long ones."""
     if max(len(same_key(term)) for term in terms) > MAX_TERM_LENGTH:  # a ligature may be many letters
-        raise error(StatusCode.RANGE, f"Give words of {MAX_TERM_LENGTH} characters at most.")
+        raise field_error(StatusCode.RANGE, f"Give words of {MAX_TERM_LENGTH} characters at most.")
     if len(terms) > MAX_SEARCH_TERMS:
-        raise error(StatusCode.RANGE, f"Give {MAX_SEARCH_TERMS} words at most.")
+        raise field_error(StatusCode.RANGE, f"Give {MAX_SEARCH_TERMS} words at most.")
     return terms
 
 
 def typed(texts: list[str]) -> str:
     """Return the text of q; raise ValidationError if it is blank, or has too many words or too long ones."""
-    text = one(texts)
+    text = single(texts)
     limited([text])
     limited(words(text) or [text])
     return text
@@ -123,7 +121,7 @@ def patterns(texts: list[str]) -> list[str]:
     return limited(parts(texts))
 
 
-def parameter(
+def field(
     read: Callable[[list[str]], Any], description: str, example: Any, data_key: str | None = None, **schema: Any
 ) -> fields.Function:
     """Return the field of a parameter; `schema` describes its values in the document."""
@@ -131,7 +129,7 @@ def parameter(
     return fields.Function(deserialize=read, data_key=data_key, metadata=metadata)
 
 
-def listed(
+def list_field(
     read: Callable[[list[str]], Any],
     description: str,
     example: list[str],
@@ -141,7 +139,7 @@ def listed(
 ) -> fields.Function:
     """Return the field of a parameter with several values, between commas or as the parameter repeated."""
     more |= {"type": "array", "items": {"type": "string", **items}, "minItems": 1, "commas": commas}
-    return parameter(read, description, example, **more)
+    return field(read, description, example, **more)
 
 
 FILTER_DESCRIPTIONS = {
@@ -152,8 +150,8 @@ FILTER_DESCRIPTIONS = {
     "phoneNumber": "Contacts with this number, as it is dialled: without punctuation and suffixes (x123), `+49…` and "
     "`0049…` being the same. `*` for any number.",
 }
-FILTERS = {
-    name: listed(
+FILTER_FIELDS = {
+    name: list_field(
         lines,
         FILTER_DESCRIPTIONS.get(name, f"Contacts with this value, ignoring case. {attribute.description}"),
         [attribute.example],
@@ -161,9 +159,9 @@ FILTERS = {
         commas=False,
     )
     for name, attribute in ATTRIBUTES.items()
-} | {"type": listed(types, "Ignoring case.", ["Queue", "Custom"], {"enum": list(TYPES)})}
+} | {"type": list_field(types, "Ignoring case.", ["Queue", "Custom"], {"enum": list(TYPES)})}
 
-SELECTION = listed(
+SELECTION = list_field(
     selection,
     "Return only these attributes, with commas between; `*` for all.",
     ["id", "name", "phoneNumber"],
@@ -172,13 +170,13 @@ SELECTION = listed(
 )
 
 
-class ListQuery(Strict.from_dict(FILTERS)):  # type: ignore[misc]
+class ListQuery(Strict.from_dict(FILTER_FIELDS)):  # type: ignore[misc]
     """The query language of GET /contacts."""
 
-    filterName = parameter(
+    filterName = field(
         choice(FILTER_NAME), "Search by filterParameters; goes with it.", FILTER_NAME, enum=[FILTER_NAME]
     )
-    filterParameters = listed(
+    filterParameters = list_field(
         patterns,
         "Arguments with commas between. For each, a whole name (name, userName, firstName, lastName) or the phone "
         "number must match; `*` stands for any characters, also none.",
@@ -186,7 +184,7 @@ class ListQuery(Strict.from_dict(FILTERS)):  # type: ignore[misc]
         {"pattern": LINE_WITHOUT_COMMAS},
         maxItems=MAX_SEARCH_TERMS,
     )
-    q = parameter(
+    q = field(
         typed,
         "Search as you type: each word starts a word of a name, or stands in the phone number (at its start below "
         "three characters), ignoring case and accents. Where nothing is found so, words are looked for inside others, "
@@ -194,14 +192,14 @@ class ListQuery(Strict.from_dict(FILTERS)):  # type: ignore[misc]
         "jo smi",
         pattern=LINE,
     )
-    sortBy = listed(
+    sortBy = list_field(
         attributes,
         "Contacts without the attribute come last, equals in the order of the name. Without it, the best hits of q "
         "come first, and otherwise contacts are in the order of the name.",
         ["lastName", "firstName"],
         {"enum": list(ATTRIBUTES)},
     )
-    order = parameter(
+    order = field(
         choice(*ORDERS),
         "Descending is the exact reverse of Ascending (also of the ids, which break ties), but contacts without the "
         "attribute stay last.",
@@ -209,8 +207,8 @@ class ListQuery(Strict.from_dict(FILTERS)):  # type: ignore[misc]
         default=ORDERS[0],
         enum=list(ORDERS),
     )
-    offset = parameter(whole_number(0), "The number of contacts to skip.", 20, type="integer", minimum=0, default=0)
-    limit = parameter(
+    offset = field(whole_number(0), "The number of contacts to skip.", 20, type="integer", minimum=0, default=0)
+    limit = field(
         whole_number(1), "The number of contacts to return at most; all without it.", 10, type="integer", minimum=1
     )
     selection = SELECTION
@@ -240,7 +238,7 @@ class ListQuery(Strict.from_dict(FILTERS)):  # type: ignore[misc]
 class OneQuery(Strict):
     """The parameters of GET /contacts/{id}."""
 
-    type = FILTERS["type"]
+    type = FILTER_FIELDS["type"]
     selection = SELECTION
 
 
@@ -248,7 +246,7 @@ class IdQuery(Strict):
     """The parameters of DELETE /contacts."""
 
     id = fields.Function(
-        deserialize=one,
+        deserialize=single,
         required=True,
         error_messages={"required": reason(StatusCode.MISSING, "Say which contact: ?id=…")},
         metadata={

@@ -10,7 +10,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from contacts import gws
-from contacts.errors import MAX_BODY_BYTES, ApiError, StatusCode, invalid
+from contacts.errors import MAX_BODY_BYTES, ApiError, StatusCode, invalid_error
 from contacts.json_files import unique
 from contacts.rows import FileError
 
@@ -39,7 +39,7 @@ class Parser(FlaskParser):
     def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
         """Answer 422 with the reasons, which webargs keeps under the location of the parameters."""
         (messages,) = error.normalized_messages().values()
-        raise invalid({"body" if name == "_schema" else name: reasons for name, reasons in messages.items()})
+        raise invalid_error({"body" if name == "_schema" else name: reasons for name, reasons in messages.items()})
 
 
 class ContactsBlueprint(Blueprint):
@@ -56,11 +56,11 @@ def read_body(req: Request, max_bytes: int) -> bytes:
     except HTTPException:
         raise
     except Exception:  # gunicorn's, for a chunked body that breaks its own rules
-        raise malformed("it could not be read to its end") from None
+        raise malformed_error("it could not be read to its end") from None
     if len(body) > max_bytes:
         raise RequestEntityTooLarge
     if len(body) < (req.content_length or 0):
-        raise malformed("it is shorter than its Content-Length")
+        raise malformed_error("it is shorter than its Content-Length")
     return body
 
 
@@ -69,20 +69,20 @@ def parse_json(body: bytes) -> Any:
     try:
         return json.loads(body, object_pairs_hook=unique, parse_constant=refuse)
     except FileError as error:
-        raise malformed(str(error)) from None
+        raise malformed_error(str(error)) from None
     except RecursionError:
-        raise malformed("it is nested too deeply") from None
+        raise malformed_error("it is nested too deeply") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise malformed(str(error)) from None
+        raise malformed_error(str(error)) from None
     except ValueError:  # an integer with more digits than Python reads
-        raise malformed("a number has too many digits") from None
+        raise malformed_error("a number has too many digits") from None
 
 
-def malformed(why: str) -> ApiError:
+def malformed_error(why: str) -> ApiError:
     """Return the answer to a body that is not JSON."""
     return ApiError(400, StatusCode.INVALID, f"The body is not valid JSON: {why}.")
 
 
 def refuse(constant: str) -> NoReturn:
     """Raise ApiError for NaN and Infinity, which Python reads and JSON does not have."""
-    raise malformed(f"{constant} is not JSON")
+    raise malformed_error(f"{constant} is not JSON")

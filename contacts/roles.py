@@ -3,7 +3,6 @@
 import ipaddress
 import re
 from functools import lru_cache, partial
-from typing import NoReturn
 
 from flask import Flask, current_app, request
 
@@ -19,7 +18,7 @@ WRITE_METHODS = {"POST", "PUT", "DELETE"}
 MAX_USER_LENGTH = 255  # characters of a user's name that a proxy sends
 
 
-def check(api_path: re.Pattern[str]) -> None:
+def check_role(api_path: re.Pattern[str]) -> None:
     """Let a request to the API pass only with a role, and a write only with the admin's.
 
     Raise ApiError 401 without a believable role, 403 if the role is not enough.
@@ -46,7 +45,7 @@ def bearer_role() -> Role | None:
         return None
     token = tokens.find((sent[1] or "").strip())
     if not token:
-        unauthenticated("The bearer token is not known here, or was revoked.", 'error="invalid_token"')
+        raise unauthenticated_error("The bearer token is not known here, or was revoked.", 'error="invalid_token"')
     facts().token = token["label"]
     return Role(token["role"])
 
@@ -59,9 +58,9 @@ def proxy_role() -> Role:
     config = current_app.config
     header, peer = config["ROLE_HEADER"], request.remote_addr or ""
     if header not in request.headers:
-        unauthenticated(f"Send a bearer token, or the header {header} by way of a trusted proxy.")
+        raise unauthenticated_error(f"Send a bearer token, or the header {header} by way of a trusted proxy.")
     if not is_trusted(peer, config["TRUSTED_PROXIES"]):
-        unauthenticated(
+        raise unauthenticated_error(
             f"The header {header} was ignored: the peer {peer or 'unix'} is not trusted. If it is your "
             "authenticating proxy, add it to CONTACTS_TRUSTED_PROXIES and restart; else send a bearer token."
         )
@@ -72,9 +71,9 @@ def proxy_role() -> Role:
     else:
         role = ROLE_SPELLINGS.get(value.lower())
     if not role and config["ROLES"]:
-        unauthenticated(f"The header {header} has no name that CONTACTS_ROLES gives a role.")
+        raise unauthenticated_error(f"The header {header} has no name that CONTACTS_ROLES gives a role.")
     if not role:
-        unauthenticated(f"The header {header} names no role; there are: {', '.join(Role)}.")
+        raise unauthenticated_error(f"The header {header} names no role; there are: {', '.join(Role)}.")
     facts().user = header_text(config["USER_HEADER"])[:MAX_USER_LENGTH]
     return role
 
@@ -84,10 +83,10 @@ def header_text(name: str) -> str:
     return request.headers.get(name, "").encode("latin-1").decode("utf-8", "replace")
 
 
-def unauthenticated(message: str, challenge: str = "") -> NoReturn:
-    """Refuse a request without a believable role (WWW-Authenticate: RFC 6750, section 3)."""
+def unauthenticated_error(message: str, challenge: str = "") -> ApiError:
+    """Return the answer to a request without a believable role (WWW-Authenticate: RFC 6750, section 3)."""
     value = ", ".join(filter(None, ['Bearer realm="contacts"', challenge]))
-    raise ApiError(401, StatusCode.UNAUTHENTICATED, message, headers=[("WWW-Authenticate", value)])
+    return ApiError(401, StatusCode.UNAUTHENTICATED, message, headers=[("WWW-Authenticate", value)])
 
 
 @lru_cache(maxsize=1024)
@@ -106,4 +105,4 @@ def is_trusted(peer: str, trusted: Peers) -> bool:
 
 def init_app(app: Flask) -> None:
     """Check every request, those that end in 404 and 405 too."""
-    app.before_request(partial(check, api_path(app.config)))
+    app.before_request(partial(check_role, api_path(app.config)))

@@ -45,7 +45,7 @@ class Strict(Schema):
         self.error_messages = messages
 
 
-def error(status_code: StatusCode, message: str) -> ValidationError:
+def field_error(status_code: StatusCode, message: str) -> ValidationError:
     """Return the error of one attribute or parameter."""
     return ValidationError([reason(status_code, message)])
 
@@ -53,7 +53,7 @@ def error(status_code: StatusCode, message: str) -> ValidationError:
 def string(value: Any) -> str:
     """Return the value; raise ValidationError if it is not a string."""
     if not isinstance(value, str):
-        raise error(StatusCode.INVALID, "Must be a string.")
+        raise field_error(StatusCode.INVALID, "Must be a string.")
     return value
 
 
@@ -68,9 +68,9 @@ class AttributeValue(fields.String):
         try:
             return clean(string(value), ATTRIBUTES[attr or ""].max_length)
         except LengthError as found:
-            raise error(StatusCode.RANGE, str(found)) from None
+            raise field_error(StatusCode.RANGE, str(found)) from None
         except ValueError as found:
-            raise error(StatusCode.INVALID, str(found)) from None
+            raise field_error(StatusCode.INVALID, str(found)) from None
 
 
 class CustomType(fields.String):
@@ -79,7 +79,7 @@ class CustomType(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         if string(value).strip().lower() != "custom":
             message = "Only Custom contacts are made here; Users and Queues come from the directory sync."
-            raise error(StatusCode.READ_ONLY_ATTRIBUTE, message)
+            raise field_error(StatusCode.READ_ONLY_ATTRIBUTE, message)
         return "Custom"
 
 
@@ -87,7 +87,7 @@ class ReadOnly(fields.String):
     """An attribute that clients cannot write; null says nothing and is accepted."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        raise error(StatusCode.READ_ONLY_ATTRIBUTE, "Clients cannot write this.")
+        raise field_error(StatusCode.READ_ONLY_ATTRIBUTE, "Clients cannot write this.")
 
 
 class SentBack(fields.Raw):
@@ -138,7 +138,7 @@ class ContactChanges(Strict.from_dict({name: change_of(name) for name in ATTRIBU
     def check_empty(self, data: dict[str, Any], **_: Any) -> None:
         """Refuse an empty body: it is a mistake, not a change of nothing."""
         if not data and not facts().gws_attributes:
-            raise error(StatusCode.MISSING, "Send the attributes that are to change.")
+            raise field_error(StatusCode.MISSING, "Send the attributes that are to change.")
 
 
 class ContactChangesWithId(ContactChanges):

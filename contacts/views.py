@@ -8,7 +8,7 @@ from flask.views import MethodView
 
 from contacts import answers, examples, gws, logs, model, query, schemas
 from contacts.database import read_timeout
-from contacts.errors import ApiError, StatusCode, invalid, reason
+from contacts.errors import ApiError, StatusCode, invalid_error, reason
 from contacts.facts import facts
 from contacts.model import ATTRIBUTES, CLIENT_ATTRIBUTES, encode_json
 from contacts.openapi import READ_HEADERS, header_references
@@ -84,7 +84,7 @@ class Contact(MethodView):
     @blp.alt_response(404, "NOT_FOUND")
     def get(self, asked: dict[str, Any], id: str) -> Response:
         """Get one contact."""
-        contact = find(id)
+        contact = get_or_404(id)
         if "type" in asked and json.loads(contact)["type"] not in asked["type"]:
             raise ApiError(404, StatusCode.NOT_FOUND, f"The contact with this id is no {' or '.join(asked['type'])}.")
         tag = answers.entity_tag(contact)
@@ -121,7 +121,7 @@ def me(_: Any) -> Response:
     return answers.json_answer(encode_json({"statusCode": 0, "user": user}).encode())
 
 
-def find(contact_id: str) -> bytes:
+def get_or_404(contact_id: str) -> bytes:
     """Return a contact's JSON; raise ApiError 404 if there is none with this id."""
     if found := model.find(contact_id.lower()):
         return found
@@ -133,7 +133,7 @@ def find_writable(contact_id: str) -> tuple[bytes, dict[str, str]]:
 
     Raise ApiError 404 if there is none, 403 if the directory sync owns it, 412 as check_if_match() does.
     """
-    found = find(contact_id)
+    found = get_or_404(contact_id)
     contact: dict[str, str] = json.loads(found)
     if contact["type"] != "Custom":
         message = f"This contact is a {contact['type']}: the directory sync writes it, clients write Custom contacts."
@@ -145,7 +145,7 @@ def find_writable(contact_id: str) -> tuple[bytes, dict[str, str]]:
 def change(contact_id: Any, changes: dict[str, Any]) -> Response:
     """Change a Custom contact and answer with it."""
     if not isinstance(contact_id, str):
-        raise invalid({"id": reason(StatusCode.INVALID, "Must be a string.")})
+        raise invalid_error({"id": reason(StatusCode.INVALID, "Must be a string.")})
     while True:
         found, contact = find_writable(contact_id)
         refuse_read_only(contact, changes)
@@ -170,7 +170,7 @@ def refuse_read_only(contact: dict[str, str], changes: dict[str, Any]) -> None:
         if name not in CLIENT_ATTRIBUTES and not same:
             errors[name] = read_only
     if errors:
-        raise invalid(errors)
+        raise invalid_error(errors)
 
 
 def remove(contact_id: str) -> Response:

@@ -8,8 +8,10 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from http.server import ThreadingHTTPServer
 from typing import NamedTuple
 
 from conftest import ROOT, free_port, listens
@@ -109,6 +111,19 @@ def checked(answer, behind_nginx):
         assert body["statusMessage"], answer
         assert not INSIDE.search(answer.body), answer
     return answer
+
+
+@contextmanager
+def http_server(handler):
+    """Serve on a port of this machine for as long as the block lasts."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.asked = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def basic(name, password):

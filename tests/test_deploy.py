@@ -1,4 +1,4 @@
-"""deploy/ does what README.md says, on a machine that has just been booted: a real systemd, and no network.
+"""deploy/ does what the documentation says, on a machine that has just been booted: a real systemd, and no network.
 
 The machine is this one's files, under an overlay that takes what is written, in namespaces of its own.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, free_port, wait_for
-from test_readme import examples, stable
+from pages import examples, stable
 
 from contacts.settings import CHECKS, PREFIX
 
@@ -210,10 +210,9 @@ def machine(bundle, tmp_path_factory):
     running.stop()
 
 
-def follow(machine, marker, date=""):
-    """Run README.md's commands under a marker, in one shell as a person does, and compare what they print."""
-    expected = list(examples(marker))
-    assert expected
+def follow(machine, page, mark, date=""):
+    """Run the commands under a mark on a page, in one shell as a person does, and compare what they print."""
+    expected = examples(page, mark)
     # As careful administrators have it.
     script = "umask 077\n" + "\n".join(
         f"{command.replace('2026-11-23', date)}\nprintf '\\0'" for command, _ in expected
@@ -225,10 +224,10 @@ def follow(machine, marker, date=""):
 
 @pytest.fixture(scope="module")
 def deployed(machine):
-    """A machine on which somebody followed the README."""
+    """A machine on which somebody followed docs/deployment.md."""
     assert machine.run("ip route get 192.0.2.1", check=False).returncode != 0
-    follow(machine, "deploy")
-    follow(machine, "nginx")
+    follow(machine, "README.md", "deploy")
+    follow(machine, "README.md", "nginx")
     machine.run('printf "alice:%s\\n" "$(openssl passwd -6 secret)" >> /etc/nginx/contacts.htpasswd')
     return machine
 
@@ -253,7 +252,7 @@ def setting(machine, line, starts=True):
 
 
 @needs_mounts
-def test_the_readme_deploys_the_service_without_network(deployed):
+def test_the_page_deploys_the_service_without_network(deployed):
     assert '"statusCode":0' in contacts(deployed)
     user, *rest = deployed.run("ps -o user= -p $(systemctl show --value --property MainPID contacts)").stdout.split()
     assert (user, rest) == ("contacts", [])
@@ -293,16 +292,14 @@ def test_a_sync_takes_the_file_that_is_there_and_does_nothing_without(deployed):
 
 @needs_mounts
 def test_a_sync_with_ldap_has_the_password_as_a_credential(deployed):
-    deployed.run("cp /opt/contacts/deploy/contacts-ldap.* /etc/systemd/system/ && systemctl daemon-reload")
-    deployed.run("install -m 600 /opt/contacts/deploy/ldap.env /etc/contacts/ldap.env")
-    deployed.run("install -m 600 /dev/null /etc/contacts/ldap-password && echo secret > /etc/contacts/ldap-password")
+    follow(deployed, "docs/directory.md", "every-hour")
     deployed.run("cp /etc/ssl/certs/contacts.pem /etc/contacts/ldap-ca.pem")
     deployed.run("sed -i s,dc1.corp.example,127.0.0.1:1, /etc/contacts/ldap.env")
     assert deployed.run("systemctl start contacts-ldap", check=False).returncode != 0
     said = deployed.run("journalctl --no-pager --unit contacts-ldap").stdout
     assert "the server cannot be reached" in said, said
     assert "nothing was changed" in said
-    deployed.run("systemctl reset-failed; systemctl start contacts-ldap.timer && systemctl stop contacts-ldap.timer")
+    deployed.run("systemctl reset-failed; systemctl disable --quiet --now contacts-ldap.timer")
 
 
 @needs_mounts
@@ -332,7 +329,7 @@ def test_backups_older_than_two_weeks_go_but_only_after_a_good_one(deployed):
 
 
 @needs_mounts
-def test_a_damaged_database_is_restored_as_the_readme_says(deployed):
+def test_a_damaged_database_is_restored_as_the_page_says(deployed):
     deployed.run("systemctl start contacts-backup")
     before = contacts(deployed)
     database = "/var/lib/contacts/contacts.db"
@@ -340,7 +337,7 @@ def test_a_damaged_database_is_restored_as_the_readme_says(deployed):
     assert deployed.run("systemctl start contacts", check=False).returncode != 0
     assert "not an SQLite database; it is left as it is" in deployed.journal()
     backup = deployed.run(f"ls -t {BACKUPS}/contacts-*.db | head -1").stdout
-    follow(deployed, "restore", date=re.search(r"\d{4}-\d\d-\d\d", backup)[0])
+    follow(deployed, "README.md", "restore", date=re.search(r"\d{4}-\d\d-\d\d", backup)[0])
     assert contacts(deployed) == before
     assert deployed.run(f"stat --format '%U %a' {database}").stdout == "contacts 600\n"
     deployed.run(

@@ -1,12 +1,16 @@
 """Programs that were written for Genesys Web Services: what they send, what they see, and the lists that GWS prints."""
 
 import json
+import os
+import sys
 import urllib.error
 import urllib.request
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from conftest import ADMIN, AGENT, ROOT, Client, Service, add, started
-from test_readme import examples
+from doors import basic, http_server
+from pages import Shell, examples, follow
 
 from contacts.database import db
 from contacts.json_files import READ_CHARACTERS
@@ -152,15 +156,32 @@ def test_numbers_in_another_form_make_a_bad_row(numbers, flask, agent):
     assert "line 1, row: phoneNumbers must be a list" in output
 
 
-def test_the_commands_of_the_documentation(flask, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    others = [{"id": "4" * 32, "name": "Ann", "type": "User", "userName": "ann", "phoneNumbers": []}]
-    printed = {**PRINTED, "totalCount": 4, "contacts": PRINTED["contacts"] + others}
-    (tmp_path / "gws.json").write_text(json.dumps(printed))
-    commands = list(examples("gws", (ROOT / "docs" / "gws.md").read_text()))
-    assert len(commands) == 3
-    for command, output in commands:
-        assert flask(*command.split()[1:]).strip() == output.strip()
+class Gws(BaseHTTPRequestHandler):
+    """Stands in for Genesys Web Services: prints four contacts."""
+
+    def do_GET(self):
+        ann = {"id": "4" * 32, "name": "Ann", "type": "User", "userName": "ann", "phoneNumbers": []}
+        printed = {**PRINTED, "totalCount": 4, "contacts": [*PRINTED["contacts"], ann]}
+        known = basic("admin", "password") == f"Authorization: {self.headers['Authorization']}"
+        self.send_response(200 if known and self.path == f"{PREFIX}/contacts" else 404)
+        self.end_headers()
+        self.wfile.write(json.dumps(printed).encode())
+
+    def log_message(self, *args):
+        pass
+
+
+def test_the_commands_of_the_documentation(path, tmp_path):
+    (tmp_path / "home").mkdir()
+    shell = Shell(
+        tmp_path / "home",
+        {**os.environ, "CONTACTS_DATABASE": str(path), "FLASK_APP": str(ROOT / "app.py")},
+    )
+    with http_server(Gws) as gws:
+        shell.run(f'flask() {{ {sys.executable} -m flask "$@"; }}')
+        host = f"127.0.0.1:{gws.server_port}"
+        follow(shell, examples("docs/gws.md", "gws"), lambda command: command.replace("gws.example.com", host))
+    shell.stop()
 
 
 # What the clients see.

@@ -1,7 +1,6 @@
 """flask sync from a real LDAP server: what it brings in, and that nothing but a whole answer changes anything."""
 
 import os
-import shlex
 import subprocess
 import sys
 import threading
@@ -10,8 +9,8 @@ from uuid import UUID
 
 import pytest
 from conftest import ROOT, wait_for, workers
+from pages import Shell, examples, follow
 from slapd import BASE, PLACES, Gate, Slapd
-from test_readme import examples
 
 from contacts import ldap
 
@@ -92,20 +91,27 @@ def test_the_url_says_who(path, people, server, sync, agent):
     }
 
 
-def test_the_documentation_prints_what_is_printed(server, flask, tmp_path):
-    (tmp_path / "ldap-password").write_text(server.password, encoding="utf-8")
+def test_the_commands_of_the_documentation(server, path, tmp_path):
+    (tmp_path / "home").mkdir()
     here = {
         "ldaps://ldap.corp.example": f"ldaps://127.0.0.1:{server.tls_port}",
-        "/etc/contacts/ldap-password": str(tmp_path / "ldap-password"),
+        "ldap://ldap.corp.example": f"ldap://127.0.0.1:{server.port}",
+        "/etc/contacts/ldap-password": str(server.password_file),
         "/etc/contacts/ldap-ca.pem": str(server.ca),
     }
-    commands = list(examples("ldap", (ROOT / "docs" / "directory.md").read_text()))
-    assert len(commands) == 3
-    for command, output in commands:
+
+    def adapt(command):
         for written, real in here.items():
-            assert written in command
-            command = command.replace(written, real)  # noqa: PLW2901
-        assert flask(*shlex.split(command)[1:]).strip() == output.strip()
+            command = command.replace(written, real)
+        return command
+
+    shell = Shell(
+        tmp_path / "home",
+        {**os.environ, "CONTACTS_DATABASE": str(path), "FLASK_APP": str(ROOT / "app.py"), "LANG": "C.UTF-8"},
+    )
+    shell.run(f'flask() {{ {sys.executable} -m flask "$@"; }}')
+    follow(shell, examples("docs/directory.md", "ldap"), adapt)
+    shell.stop()
 
 
 def test_columns_may_be_named(server, sync, agent):

@@ -8,7 +8,8 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from conftest import ADMIN, AGENT, ROOT, Client, Service, add, started
+from conftest import ADMIN, AGENT, Client, Service, add, started
+from pages import block
 
 from contacts.database import db
 
@@ -315,11 +316,9 @@ def test_gunicorn_writes_in_the_same_form(form, path):
     assert request["id"] == "one"
 
 
-def test_readme_shows_real_lines(admin, lines):
-    """The names of the values, in their order, are those of the README's lines."""
+def test_documentation_shows_real_lines(admin, lines):
+    """The names of the values, in their order, are those of the page's lines."""
     admin.get("/contacts").get_data()
     admin.post("/contacts", json={"name": "New"}, headers={"X-Forwarded-User": "alice"})
-    shown = re.search(r"<!-- log -->\n```\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)[
-        1
-    ].splitlines()
+    shown = block("README.md", "log").splitlines()
     assert [list(fields(line)) for line in shown] == [list(fields(line)) for line in lines()]

@@ -2,13 +2,12 @@
 
 import json
 import re
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from conftest import ROOT, Service, free_port
-from doors import Nginx, basic, bearer, flask
+from doors import Nginx, basic, bearer, flask, http_server
+from pages import block
 
 pytestmark = pytest.mark.slow
 
@@ -51,19 +50,6 @@ class StandIn(BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         pass
-
-
-@contextmanager
-def http_server(handler):
-    """Serve on a port of this machine for as long as the block lasts."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.asked = []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 # The login, and the settings that its file asks for.
@@ -244,7 +230,7 @@ class Gws(BaseHTTPRequestHandler):
 
 
 def test_the_contacts_go_to_the_service_and_the_rest_to_gws(tmp_path):
-    snippet = re.search("<!-- nginx -->\n```nginx\n(.*?)```", (ROOT / "docs" / "gws.md").read_text(), re.DOTALL)[1]
+    snippet = block("docs/gws.md", "location")
     service = Service(tmp_path / "contacts.db", CONTACTS_URL_PREFIX="/api/v2", CONTACTS_GWS_CLIENTS="on")
     (tmp_path / "nginx").mkdir()
     with http_server(Gws) as gws:

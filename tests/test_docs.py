@@ -1,0 +1,158 @@
+"""The documentation keeps its word: its commands print what it says, and its links lead somewhere."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, free_port, listens
+from flask import Flask
+from pages import PAGES, Shell, blocks, examples, follow
+
+from contacts.settings import CHECKS, PREFIX, init_app
+
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+TARGETS = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[1].split()
+
+# The tests that run the blocks under a mark: on any page, or on one page.
+MARKS = {
+    "run": "test_docs.py",
+    "demo": "test_docs.py",
+    "make": "test_docs.py",
+    "settings": "test_docs.py",
+}
+PAGE_MARKS = {
+    ("README.md", "deploy"): "test_deploy.py",
+    ("README.md", "nginx"): "test_deploy.py",
+    ("README.md", "restore"): "test_deploy.py",
+    ("README.md", "log"): "test_logs.py",
+    ("docs/directory.md", "ldap"): "test_ldap.py",
+    ("docs/gws.md", "gws"): "test_gws.py",
+    ("docs/directory.md", "every-hour"): "test_deploy.py",
+    ("docs/gws.md", "location"): "test_sign_on.py",
+}
+# Why a block cannot be run: `<!-- not run: docker -->`.
+NOT_RUN = {
+    "docker": "test_deploy.py builds and starts the image without Docker, as machines that test have none",
+    "Active Directory": "test_ldap.py reads an OpenLDAP server with Active Directory's attributes",
+    "generators": "they take minutes; `make api` runs these",
+}
+
+
+def marked(mark):
+    """Return the pages with blocks under a mark."""
+    return [page for page in PAGES if any(each.mark == mark for each in blocks(page))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_has_a_test_or_a_reason(page):
+    for each in blocks(page):
+        if each.language == "text":
+            assert not re.search(r"^\$ ", each.text, re.MULTILINE), each
+            continue
+        name = PAGE_MARKS.get((page, each.mark), MARKS.get(each.mark, ""))
+        reason = NOT_RUN.get(each.mark.removeprefix("not run: "))
+        assert name or reason, f"{each.mark or 'no mark'} before:\n{each.text}"
+        assert not name or f'"{each.mark}"' in (ROOT / "tests" / name).read_text(encoding="utf-8")
+    assert PAGES[page].count("```") == 2 * len(list(blocks(page)))
+
+
+def test_every_mark_is_used():
+    used = {(page, each.mark) for page in PAGES for each in blocks(page)}
+    assert set(PAGE_MARKS) <= used
+    assert {*MARKS, *(f"not run: {reason}" for reason in NOT_RUN)} <= {mark for _, mark in used}
+
+
+# The commands.
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of the project."""
+    copy = tmp_path / "project"
+    tracked = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+    )
+    for name in filter(lambda name: (ROOT / name).exists(), tracked.stdout.decode().splitlines()):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        # With its time: an older requirements.txt than the stamp in .venv has make install nothing.
+        shutil.copy2(ROOT / name, copy / name)
+    (copy / ".venv").symlink_to(Path(sys.prefix))
+    return copy
+
+
+@pytest.fixture
+def environment():
+    """The environment of a person who has just opened a terminal, with .venv/bin on the PATH."""
+    ours = ("CONTACTS_", "MAKE", "PYTEST")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {**kept, "PATH": f"{Path(sys.prefix) / 'bin'}:{kept['PATH']}"}
+
+
+@pytest.fixture
+def shell(project, environment):
+    """A shell in the copy."""
+    running = Shell(project, environment)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def serve(project, environment, tmp_path):
+    """Start `make run` or `make demo` in the copy, and return its port."""
+    started = []
+
+    def start(target):
+        port = free_port()
+        with (tmp_path / "log").open("wb") as log:
+            process = subprocess.Popen(
+                ["make", target],
+                cwd=project,
+                env={**environment, "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port}"},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        started.append(process)
+        assert listens(process, port), (tmp_path / "log").read_text()
+        return port
+
+    yield start
+    for process in started:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(40)
+
+
+@pytest.mark.parametrize(("page", "target"), [(page, target) for target in ("run", "demo") for page in marked(target)])
+def test_commands_print_what_the_page_says(page, target, serve, shell, project):
+    port = serve(target)
+    follow(shell, examples(page, target), lambda command: command.replace("127.0.0.1:8000", f"127.0.0.1:{port}"))
+    file = project / ("contacts.db" if target == "run" else "demo.db")
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("page", marked("shell"))
+def test_commands_that_need_no_service_print_what_the_page_says(page, shell):
+    follow(shell, examples(page, "shell"))
+
+
+def test_there_are_the_targets_that_are_named():
+    named = {name for page in PAGES.values() for name in re.findall(r"`make ([\w-]+)", page)}
+    for page in marked("make"):
+        for command, _ in examples(page, "make"):
+            named |= set(re.fullmatch(r"make ([\w-]+)", command).groups())
+    assert {"run", "demo", "test"} <= named <= set(TARGETS)
+
+
+@pytest.mark.parametrize("page", marked("settings"))
+def test_the_settings_that_are_shown_are_valid(page):
+    for each in blocks(page):
+        if each.mark == "settings":
+            lines = [line.split("=", 1) for line in each.text.splitlines()]
+            shown = {name.removeprefix(PREFIX): value.strip('"') for name, value in lines}
+            assert shown.keys() <= {*CHECKS, "GUNICORN_CMD_ARGS"}
+            init_app(Flask("settings"), shown)

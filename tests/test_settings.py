@@ -268,7 +268,7 @@ OTHERS = {
     "of another program, empty with a version": foreign(
         "CREATE TABLE x (id)", "DROP TABLE x", "PRAGMA user_version = 2"
     ),
-    "newer": ours("PRAGMA user_version = 5"),
+    "newer": ours(f"PRAGMA user_version = {database.SCHEMA_VERSION + 1}"),
     "much newer": ours("PRAGMA user_version = 2147483647"),
     "of no version": ours("PRAGMA user_version = 0"),
     "not SQLite": lambda file: file.write_bytes(b"name,type\nSome Contact,Custom\n" * 1000),
@@ -316,10 +316,10 @@ def test_bad_file_stops_the_start_with_one_line(path, tmp_path):
 
 
 def test_gunicorn_ends_when_it_cannot_serve(path):
-    ours("PRAGMA user_version = 5")(path)
+    ours(f"PRAGMA user_version = {database.SCHEMA_VERSION + 1}")(path)
     status, errors = ended(start("-m", "gunicorn", "--bind", "127.0.0.1:0", CONTACTS_DATABASE=str(path)))
     assert status not in {0, None}, errors
-    assert "schema version 5" in errors
+    assert f"schema version {database.SCHEMA_VERSION + 1}" in errors
     assert "Traceback" not in errors
     assert "Booting worker" not in errors
 

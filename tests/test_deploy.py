@@ -226,8 +226,8 @@ def follow(machine, page, mark, date=""):
 def deployed(machine):
     """A machine on which somebody followed docs/deployment.md."""
     assert machine.run("ip route get 192.0.2.1", check=False).returncode != 0
-    follow(machine, "README.md", "deploy")
-    follow(machine, "README.md", "nginx")
+    follow(machine, "docs/deployment.md", "deploy")
+    follow(machine, "docs/deployment.md", "nginx")
     machine.run('printf "alice:%s\\n" "$(openssl passwd -6 secret)" >> /etc/nginx/contacts.htpasswd')
     return machine
 

@@ -26,8 +26,8 @@ MARKS = {
     "settings": "test_docs.py",
 }
 PAGE_MARKS = {
-    ("README.md", "deploy"): "test_deploy.py",
-    ("README.md", "nginx"): "test_deploy.py",
+    ("docs/deployment.md", "deploy"): "test_deploy.py",
+    ("docs/deployment.md", "nginx"): "test_deploy.py",
     ("README.md", "restore"): "test_deploy.py",
     ("README.md", "log"): "test_logs.py",
     ("docs/directory.md", "ldap"): "test_ldap.py",

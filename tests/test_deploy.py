@@ -337,13 +337,20 @@ def test_a_damaged_database_is_restored_as_the_page_says(deployed):
     assert deployed.run("systemctl start contacts", check=False).returncode != 0
     assert "not an SQLite database; it is left as it is" in deployed.journal()
     backup = deployed.run(f"ls -t {BACKUPS}/contacts-*.db | head -1").stdout
-    follow(deployed, "README.md", "restore", date=re.search(r"\d{4}-\d\d-\d\d", backup)[0])
+    follow(deployed, "docs/operation.md", "restore", date=re.search(r"\d{4}-\d\d-\d\d", backup)[0])
     assert contacts(deployed) == before
     assert deployed.run(f"stat --format '%U %a' {database}").stdout == "contacts 600\n"
     deployed.run(
         "curl -sSf -H 'X-Role: ROLE_ADMIN' -H 'Content-Type: application/json' -d '{\"name\":\"New\"}' "
         "http://127.0.0.1:8000/contacts"
     )
+
+
+@needs_mounts
+def test_a_new_version_is_installed_as_the_page_says(deployed):
+    before = contacts(deployed)
+    follow(deployed, "docs/operation.md", "upgrade")
+    assert contacts(deployed) == before
 
 
 @needs_mounts

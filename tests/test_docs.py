@@ -28,8 +28,9 @@ MARKS = {
 PAGE_MARKS = {
     ("docs/deployment.md", "deploy"): "test_deploy.py",
     ("docs/deployment.md", "nginx"): "test_deploy.py",
-    ("README.md", "restore"): "test_deploy.py",
-    ("README.md", "log"): "test_logs.py",
+    ("docs/operation.md", "restore"): "test_deploy.py",
+    ("docs/operation.md", "upgrade"): "test_deploy.py",
+    ("docs/operation.md", "log"): "test_logs.py",
     ("docs/directory.md", "ldap"): "test_ldap.py",
     ("docs/gws.md", "gws"): "test_gws.py",
     ("docs/directory.md", "every-hour"): "test_deploy.py",

@@ -320,5 +320,5 @@ def test_documentation_shows_real_lines(admin, lines):
     """The names of the values, in their order, are those of the page's lines."""
     admin.get("/contacts").get_data()
     admin.post("/contacts", json={"name": "New"}, headers={"X-Forwarded-User": "alice"})
-    shown = block("README.md", "log").splitlines()
+    shown = block("docs/operation.md", "log").splitlines()
     assert [list(fields(line)) for line in shown] == [list(fields(line)) for line in lines()]

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, free_port, wait_for
-from pages import examples, stable
+from pages import block, examples, stable
+from test_gws import PRINTED
 
 from contacts.settings import CHECKS, PREFIX
 
@@ -239,9 +240,9 @@ def contacts(machine, type_="User,Queue,Custom"):
 
 
 @contextmanager
-def setting(machine, line, starts=True):
-    """Start the service anew with one setting more, for as long as the block lasts."""
-    machine.run(f"cp -p /etc/contacts/contacts.env /tmp/ && echo {shlex.quote(line)} >> /etc/contacts/contacts.env")
+def setting(machine, lines, starts=True):
+    """Start the service anew with some settings more, for as long as the block lasts."""
+    machine.run(f"cp -p /etc/contacts/contacts.env /tmp/ && echo {shlex.quote(lines)} >> /etc/contacts/contacts.env")
     # systemd counts the starts of ten seconds, and gives up a service with more than a few; a reset begins anew.
     restart = "systemctl reset-failed contacts; systemctl restart contacts"
     try:
@@ -503,6 +504,14 @@ def test_the_service_answers_this_machine_alone_until_others_are_allowed(allow, 
         assert deployed.run(attempt, check=False).returncode == status
     finally:
         deployed.run(f"rm -r {folder} && systemctl daemon-reload && systemctl restart contacts.socket")
+
+
+@needs_mounts
+def test_a_site_of_genesys_web_services_moves_as_the_page_says(deployed):
+    deployed.run("cat > /tmp/gws.json", input=json.dumps({**PRINTED, "totalCount": len(PRINTED["contacts"])}))
+    deployed.run("contacts-flask sync User - --format json --no-delete < /tmp/gws.json")
+    with setting(deployed, block("docs/gws.md", "settings")):
+        follow(deployed, "docs/gws.md", "gws-check")
 
 
 @needs_mounts

@@ -34,6 +34,7 @@ PAGE_MARKS = {
     ("docs/directory.md", "ldap"): "test_ldap.py",
     ("docs/gws.md", "gws"): "test_gws.py",
     ("docs/directory.md", "every-hour"): "test_deploy.py",
+    ("docs/gws.md", "gws-check"): "test_deploy.py",
     ("docs/gws.md", "location"): "test_sign_on.py",
 }
 # Why a block cannot be run: `<!-- not run: docker -->`.

@@ -25,6 +25,7 @@ CHANGING = (
     (re.compile(r'"[0-9a-f]{8,32}"'), "<ETag>"),
     (re.compile(r"contacts_[\w-]{43}"), "contacts_…"),
     (re.compile(r"\d+ bytes"), "<n> bytes"),
+    (re.compile(r"\d+ deselected in [\d.]+s"), "<n> deselected in <n>s"),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:]{8}\+00:00"), "<date>"),
 )
 
@@ -83,7 +84,7 @@ class Shell:
         )
 
     def run(self, command):
-        """Return what a command prints."""
+        """Return what a command prints, as a terminal shows it."""
         self.process.stdin.write(f"{{ {command}\n}} < /dev/null; printf '\\0'\n".encode())
         self.process.stdin.flush()
         printed = b""
@@ -91,7 +92,7 @@ class Shell:
             read = self.process.stdout.read1()
             assert read, (command, printed)
             printed += read
-        return printed[:-1].decode()
+        return printed[:-1].decode().replace("\r\n", "\n")
 
     def stop(self):
         """End it."""

@@ -1,27 +1,15 @@
-"""A new attribute is a row of the attribute table and columns in schema.sql; all else follows from them."""
+"""A new attribute by the recipe of CONTRIBUTING.md, in a copy: all else follows from it."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 
+import pytest
 from conftest import ROOT
-
-# What the recipe says: a row of ATTRIBUTES, and the column of its key in schema.sql.
-CHANGES = {
-    "contacts/model.py": [
-        (
-            "]\nATTRIBUTES = {",
-            "    Attribute(\n"
-            '        *("department", "department_key", "department_key", order_key, 255, USER),\n'
-            '        *("A department.", "Sales"),\n'
-            "    ),\n"
-            "]\nATTRIBUTES = {",
-        )
-    ],
-    "schema.sql": [("    employee_id_key TEXT,\n", "    employee_id_key TEXT,\n    department_key TEXT,\n")],
-}
+from pages import block
 
 FILE = "userName,name,department\njoej,Joe Johnson,Sales\njane,Jane Doe,\nzoe,Zoe Zed,Accounts\n"
 
@@ -48,28 +36,51 @@ print(json.dumps({
 """
 
 
-def test_new_attribute_is_seen_everywhere(tmp_path):
-    copy = tmp_path / "copy"
-    shutil.copytree(ROOT / "contacts", copy / "contacts", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("app.py", "wsgi.py", "schema.sql"):
-        shutil.copy(ROOT / name, copy)
-    for name, changes in CHANGES.items():
-        text = (copy / name).read_text(encoding="utf-8")
-        for old, new in changes:
-            assert text.count(old) == 1
-            text = text.replace(old, new)
-        (copy / name).write_text(text, encoding="utf-8")
-    (copy / "users.csv").write_text(FILE, encoding="utf-8")
+def changes():
+    """Yield what the recipe changes: a file, the lines that are there, and those that shall be."""
+    for part in block("CONTRIBUTING.md", "attribute").split("--- ")[1:]:
+        name, _, lines = part.partition("\n")
+        lines = lines.splitlines(keepends=True)
+        yield name, *("".join(line[1:] for line in lines if line[0] in signs) for signs in (" -", " +"))
 
-    def run(*command):
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the project."""
+    folder = tmp_path / "copy"
+    shutil.copytree(ROOT / "contacts", folder / "contacts", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("app.py", "wsgi.py", "schema.sql"):
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+@pytest.fixture
+def run(copy):
+    """Run Python there, on the copy's own database."""
+
+    def python(*arguments):
         environment = {**os.environ, "CONTACTS_DATABASE": "contacts.db", "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(
-            [sys.executable, *command], cwd=copy, env=environment, capture_output=True, text=True, check=False
+            [sys.executable, *arguments], cwd=copy, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert "3 added" in run("-m", "flask", "sync", "User", "users.csv")
+    return python
+
+
+def test_new_attribute_is_seen_everywhere(copy, run):
+    (copy / "old.csv").write_text(re.sub(",[^,]*$", "", FILE, flags=re.MULTILINE), encoding="utf-8")
+    (copy / "users.csv").write_text(FILE, encoding="utf-8")
+    assert "3 added" in run("-m", "flask", "sync", "User", "old.csv")
+    for name, old, new in changes():
+        text = (copy / name).read_text(encoding="utf-8")
+        assert text.count(old) == 1, old
+        (copy / name).write_text(text.replace(old, new), encoding="utf-8")
+
+    # The database that is there is brought to the new version.
+    assert "2 changed, 0 removed, 1 unchanged" in run("-m", "flask", "sync", "User", "users.csv")
+    assert run("-m", "flask", "check").endswith("all is well\n")
     answers = json.loads(run("-c", ASKED, "contacts.db"))
     assert [contact["name"] for contact in answers["filtered"]["contacts"]] == ["Joe Johnson"]
     assert [contact.get("department") for contact in answers["sorted"]["contacts"]] == ["Sales", "Accounts", None]

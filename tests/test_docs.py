@@ -22,10 +22,12 @@ TARGETS = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[1].split()
 MARKS = {
     "run": "test_docs.py",
     "demo": "test_docs.py",
+    "shell": "test_docs.py",
     "make": "test_docs.py",
     "settings": "test_docs.py",
 }
 PAGE_MARKS = {
+    ("CONTRIBUTING.md", "attribute"): "test_attribute.py",
     ("docs/deployment.md", "deploy"): "test_deploy.py",
     ("docs/deployment.md", "nginx"): "test_deploy.py",
     ("docs/operation.md", "restore"): "test_deploy.py",

@@ -13,7 +13,8 @@ from conftest import ROOT, free_port, listens
 from flask import Flask
 from pages import PAGES, Shell, blocks, examples, follow
 
-from contacts.settings import CHECKS, PREFIX, init_app
+from contacts.errors import StatusCode
+from contacts.settings import CHECKS, PREFIX, Defaults, init_app
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[1].split()
@@ -30,14 +31,14 @@ PAGE_MARKS = {
     ("CONTRIBUTING.md", "attribute"): "test_attribute.py",
     ("docs/deployment.md", "deploy"): "test_deploy.py",
     ("docs/deployment.md", "nginx"): "test_deploy.py",
-    ("docs/operation.md", "restore"): "test_deploy.py",
-    ("docs/operation.md", "upgrade"): "test_deploy.py",
-    ("docs/operation.md", "log"): "test_logs.py",
+    ("docs/directory.md", "every-hour"): "test_deploy.py",
     ("docs/directory.md", "ldap"): "test_ldap.py",
     ("docs/gws.md", "gws"): "test_gws.py",
-    ("docs/directory.md", "every-hour"): "test_deploy.py",
     ("docs/gws.md", "gws-check"): "test_deploy.py",
     ("docs/gws.md", "location"): "test_sign_on.py",
+    ("docs/operation.md", "log"): "test_logs.py",
+    ("docs/operation.md", "restore"): "test_deploy.py",
+    ("docs/operation.md", "upgrade"): "test_deploy.py",
 }
 # Why a block cannot be run: `<!-- not run: docker -->`.
 NOT_RUN = {
@@ -45,6 +46,10 @@ NOT_RUN = {
     "Active Directory": "test_ldap.py reads an OpenLDAP server with Active Directory's attributes",
     "generators": "they take minutes; `make api` runs these",
 }
+
+
+# How long a page may be, in lines.
+MAX_README_LINES, MAX_PAGE_LINES = 150, 200
 
 
 def marked(mark):
@@ -160,3 +165,104 @@ def test_the_settings_that_are_shown_are_valid(page):
             shown = {name.removeprefix(PREFIX): value.strip('"') for name, value in lines}
             assert shown.keys() <= {*CHECKS, "GUNICORN_CMD_ARGS"}
             init_app(Flask("settings"), shown)
+
+
+# What the pages are, and what they must not leave out.
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_are_short(page):
+    assert len(PAGES[page].splitlines()) <= (MAX_README_LINES if page == "README.md" else MAX_PAGE_LINES)
+
+
+def anchors(page):
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", PAGES[page], re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md", "BENCHMARKS.md"])
+def test_links_lead_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)]*)\)", text):
+        if link.startswith(("http:", "https:")):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / file if file else ROOT / page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.resolve().relative_to(ROOT).as_posix()), link
+
+
+def test_readme_links_to_every_page():
+    assert all(f"({page})" in PAGES["README.md"] for page in PAGES if page != "README.md")
+
+
+ALL = "\n".join(PAGES.values())
+
+
+def test_files_that_are_named_exist():
+    paths = re.findall(r"`((?:\.ci|bench|contacts|deploy|docs|tests)/[\w./-]*)`", ALL)
+    modules = re.findall(r"`(\w+\.(?:py|sql|conf|js|html|css))`", ALL)
+    assert len(paths) > 10
+    assert len(modules) > 10
+    assert not [path for path in paths if not (ROOT / path).exists()]
+    folders = [ROOT / folder for folder in (".", "contacts", "contacts/page", "deploy")]
+    assert not [name for name in modules if not any((folder / name).exists() for folder in folders)]
+
+
+def test_every_setting_stands_in_the_table_with_its_default():
+    rows = re.findall(rf"^\| `{PREFIX}(\w+)` \| (.*?) \|", PAGES["docs/settings.md"], re.MULTILINE)
+    shown = {name: "" if default == "empty" else default.strip("`") for name, default in rows}
+    assert shown == {name: getattr(Defaults, name) for name in CHECKS}
+
+
+def test_there_are_the_settings_that_are_named():
+    assert set(re.findall(rf"\b{PREFIX}([A-Z_]+[A-Z])\b", ALL)) <= set(CHECKS)
+
+
+def commands(group, name="flask"):
+    """Yield the names and the options of the commands of the project."""
+    for each in group.commands.values():
+        if hasattr(each, "commands"):
+            yield from commands(each, f"{name} {each.name}")
+        elif each.callback.__module__.startswith("contacts"):
+            yield f"{name} {each.name}", [option for given in each.params for option in given.opts if option[0] == "-"]
+
+
+def test_every_command_and_option_is_named(app):
+    found = dict(commands(app.cli))
+    assert {"flask sync", "flask backup", "flask token create"} <= found.keys()
+    for command, options in found.items():
+        assert command in ALL
+        assert not [option for option in options if not re.search(rf"{option}\b", ALL)], command
+
+
+def test_there_are_the_commands_that_are_named(app):
+    named = set(re.findall(r"`(?:contacts-)?flask (\w+)", ALL))
+    assert named <= app.cli.commands.keys()
+
+
+def test_every_metric_is_named(agent):
+    counted = agent.get("/metrics").text
+    metrics = set(re.findall(r"^# TYPE (contacts_\w+)", counted, re.MULTILINE))
+    assert metrics == set(re.findall(r"^\| `(contacts_\w+)`", PAGES["docs/operation.md"], re.MULTILINE))
+
+
+def test_every_status_code_is_named():
+    table = re.findall(r"^\| (\d+) \|", PAGES["docs/api.md"], re.MULTILINE)
+    assert [int(number) for number in table] == [code for code in StatusCode if code]
+
+
+def test_the_version_is_the_application_s(app):
+    named = set(re.findall(r"contacts-(\d+\.\d+)", ALL))
+    assert named == {app.config["API_VERSION"]}
+
+
+LOGINS = {"oauth2-proxy": "X-Auth-Request-Groups", "authelia": "Remote-Groups"}
+
+
+@pytest.mark.parametrize("login", LOGINS)
+def test_a_sign_on_has_the_settings_that_its_file_asks_for(login):
+    asked = re.findall(r"^#   (CONTACTS_.*)$", (ROOT / "deploy" / f"nginx-{login}.conf").read_text(), re.MULTILINE)
+    shown = [each.text for each in blocks("docs/deployment.md") if LOGINS[login] in each.text]
+    assert [text.splitlines()[1:] for text in shown] == [asked]

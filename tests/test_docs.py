@@ -132,8 +132,9 @@ def serve(project, environment, tmp_path):
 
     yield start
     for process in started:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(40)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(40)
 
 
 @pytest.mark.parametrize(("page", "target"), [(page, target) for target in ("run", "demo") for page in marked(target)])

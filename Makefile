@@ -1,4 +1,4 @@
-# The targets that README.md speaks of. Everything is installed into .venv; nothing else is touched.
+# The targets that README.md and CONTRIBUTING.md speak of. Everything is installed into .venv; nothing else is touched.
 PYTHON ?= python3
 BIN = .venv/bin
 

@@ -3,8 +3,11 @@
 A mark before each block of code, as in `<!-- demo -->`, says which test runs it; MARKS in test_docs.py lists them.
 """
 
+import os
 import re
 import subprocess
+import sys
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from conftest import ROOT
@@ -12,7 +15,6 @@ from conftest import ROOT
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
     for path in [*(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")), *ROOT.glob("docs/*.md")]
-    if path.exists()
 }
 
 BLOCK = re.compile(
@@ -97,6 +99,19 @@ class Shell:
     def stop(self):
         """End it."""
         self.process.communicate(timeout=40)
+
+
+@contextmanager
+def shell_with_flask(command, folder, database):
+    """Have a shell in a new folder for as long as the block lasts, in which a command is flask on a database."""
+    folder.mkdir()
+    variables = {"CONTACTS_DATABASE": str(database), "FLASK_APP": str(ROOT / "app.py"), "LANG": "C.UTF-8"}
+    shell = Shell(folder, {**os.environ, **variables})
+    try:
+        shell.run(f'{command}() {{ {sys.executable} -m flask "$@"; }}')
+        yield shell
+    finally:
+        shell.stop()
 
 
 def follow(shell, commands, adapt=lambda command: command):

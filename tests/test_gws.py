@@ -1,16 +1,14 @@
 """Programs that were written for Genesys Web Services: what they send, what they see, and the lists that GWS prints."""
 
 import json
-import os
-import sys
 import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler
 
 import pytest
-from conftest import ADMIN, AGENT, ROOT, Client, Service, add, started
+from conftest import ADMIN, AGENT, Client, Service, add, started
 from doors import basic, http_server
-from pages import Shell, examples, follow
+from pages import examples, follow, shell_with_flask
 
 from contacts.database import db
 from contacts.json_files import READ_CHARACTERS
@@ -173,16 +171,9 @@ class Gws(BaseHTTPRequestHandler):
 
 
 def test_the_commands_of_the_documentation(path, tmp_path):
-    (tmp_path / "home").mkdir()
-    shell = Shell(
-        tmp_path / "home",
-        {**os.environ, "CONTACTS_DATABASE": str(path), "FLASK_APP": str(ROOT / "app.py")},
-    )
-    with http_server(Gws) as gws:
-        shell.run(f'contacts-flask() {{ {sys.executable} -m flask "$@"; }}')
+    with http_server(Gws) as gws, shell_with_flask("contacts-flask", tmp_path / "home", path) as shell:
         host = f"127.0.0.1:{gws.server_port}"
         follow(shell, examples("docs/gws.md", "gws"), lambda command: command.replace("gws.example.com", host))
-    shell.stop()
 
 
 # What the clients see.

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 from conftest import ROOT, wait_for, workers
-from pages import Shell, examples, follow
+from pages import examples, follow, shell_with_flask
 from slapd import BASE, PLACES, Gate, Slapd
 
 from contacts import ldap
@@ -92,7 +92,6 @@ def test_the_url_says_who(path, people, server, sync, agent):
 
 
 def test_the_commands_of_the_documentation(server, path, tmp_path):
-    (tmp_path / "home").mkdir()
     here = {
         "ldaps://ldap.corp.example": f"ldaps://127.0.0.1:{server.tls_port}",
         "ldap://ldap.corp.example": f"ldap://127.0.0.1:{server.port}",
@@ -105,13 +104,8 @@ def test_the_commands_of_the_documentation(server, path, tmp_path):
             command = command.replace(written, real)
         return command
 
-    shell = Shell(
-        tmp_path / "home",
-        {**os.environ, "CONTACTS_DATABASE": str(path), "FLASK_APP": str(ROOT / "app.py"), "LANG": "C.UTF-8"},
-    )
-    shell.run(f'flask() {{ {sys.executable} -m flask "$@"; }}')
-    follow(shell, examples("docs/directory.md", "ldap"), adapt)
-    shell.stop()
+    with shell_with_flask("flask", tmp_path / "home", path) as shell:
+        follow(shell, examples("docs/directory.md", "ldap"), adapt)
 
 
 def test_columns_may_be_named(server, sync, agent):

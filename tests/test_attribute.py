@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 from pages import block
 
-FILE = "userName,name,department\njoej,Joe Johnson,Sales\njane,Jane Doe,\nzoe,Zoe Zed,Accounts\n"
+FILE = "userName,name,location\njoej,Joe Johnson,Berlin\njane,Jane Doe,\nzoe,Zoe Zed,Aachen\n"
 
 ASKED = """
 import json, subprocess, sys
@@ -25,13 +25,13 @@ def get(url):
 
 document = get("/openapi.json")
 print(json.dumps({
-    "filtered": get("/contacts?department=SALES"),
-    "sorted": get("/contacts?sortBy=department&order=Descending"),
-    "selected": get("/contacts?fields=name,department&name=Joe Johnson"),
-    "created": client.post("/contacts", json={"name": "New", "department": "Sales"}, headers=admin).json,
+    "filtered": get("/contacts?location=BERLIN"),
+    "sorted": get("/contacts?sortBy=location&order=Descending"),
+    "selected": get("/contacts?fields=name,location&name=Joe Johnson"),
+    "created": client.post("/contacts", json={"name": "New", "location": "Berlin"}, headers=admin).json,
     "unknown": get("/contacts?colour=red"),
     "parameters": [each["name"] for each in document["paths"]["/contacts"]["get"]["parameters"] if "name" in each],
-    "described": document["components"]["schemas"]["Contact"]["properties"]["department"],
+    "described": document["components"]["schemas"]["Contact"]["properties"]["location"],
 }))
 """
 
@@ -77,18 +77,23 @@ def test_new_attribute_is_seen_everywhere(copy, run):
         text = (copy / name).read_text(encoding="utf-8")
         assert text.count(old) == 1, old
         (copy / name).write_text(text.replace(old, new), encoding="utf-8")
+    for name, version in (("schema.sql", "user_version = "), ("contacts/database.py", "SCHEMA_VERSION = ")):
+        text = (copy / name).read_text(encoding="utf-8")
+        raised, count = re.subn(rf"(?<={version})\d+", lambda found: str(int(found[0]) + 1), text)
+        assert count == 1
+        (copy / name).write_text(raised, encoding="utf-8")
 
     # The database that is there is brought to the new version.
     assert "2 changed, 0 removed, 1 unchanged" in run("-m", "flask", "sync", "User", "users.csv")
     assert run("-m", "flask", "check").endswith("all is well\n")
     answers = json.loads(run("-c", ASKED, "contacts.db"))
     assert [contact["name"] for contact in answers["filtered"]["contacts"]] == ["Joe Johnson"]
-    assert [contact.get("department") for contact in answers["sorted"]["contacts"]] == ["Sales", "Accounts", None]
-    assert answers["selected"]["contacts"] == [{"name": "Joe Johnson", "department": "Sales"}]
+    assert [contact.get("location") for contact in answers["sorted"]["contacts"]] == ["Berlin", "Aachen", None]
+    assert answers["selected"]["contacts"] == [{"name": "Joe Johnson", "location": "Berlin"}]
     assert answers["created"]["statusCode"] == 11
-    assert "department" in answers["unknown"]["statusMessage"]
-    assert "department" in answers["parameters"]
+    assert "location" in answers["unknown"]["statusMessage"]
+    assert "location" in answers["parameters"]
     assert answers["described"]["maxLength"] == 255
     run("-m", "flask", "export", "contacts.csv")
-    assert "department" in (copy / "contacts.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert "location" in (copy / "contacts.csv").read_text(encoding="utf-8").splitlines()[0]
     assert "3 unchanged" in run("-m", "flask", "sync", "User", "contacts.csv")

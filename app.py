@@ -35,7 +35,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.url_map.merge_slashes = False  # no redirects: a path with two is none of the service's
     app.config.update(
         API_TITLE="Contacts",
-        API_VERSION="1.0",
+        API_VERSION="2.0",
         OPENAPI_VERSION="3.1.0",
         OPENAPI_URL_PREFIX="/",
         OPENAPI_JSON_PATH="openapi.json",

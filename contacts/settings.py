@@ -43,7 +43,7 @@ class SettingsError(Exception):
 
 
 class Defaults:
-    """Every setting with its default, as README.md lists them."""
+    """Every setting with its default, as docs/settings.md lists them."""
 
     DATABASE = "contacts.db"
     TRUSTED_PROXIES = ""

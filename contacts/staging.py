@@ -64,6 +64,7 @@ ADD = Compiled(Incoming.insert({column: parameter(column) for column in INCOMING
 # The rows that are matched with a contact, in a query for contacts or for other rows.
 OTHER = Incoming.alias()
 MATCHED = OTHER.select(OTHER.number).where(OTHER.seq == Contact.seq)
+BY_CONTACT = Incoming.index(Incoming.seq, Incoming.reasons, name="incoming_by_contact")
 
 # JSON that differs behind the id, {"id":"…", which incoming rows do not have.
 DIFFERS = fn.SUBSTR(Contact.json, len('{"id":"",') + 33) != fn.SUBSTR(Incoming.contact, 2)
@@ -103,8 +104,8 @@ class Staging:
             given = Incoming.match_key.is_null(False)
             self.database.execute(Incoming.index(Incoming.match_key, where=given, name="incoming_by_match"))
             self.reject_duplicates(Incoming.match_key, self.match_by.name)
-        self.database.execute(Incoming.index(Incoming.seq, Incoming.reasons, name="incoming_by_contact"))
         self.match()
+        self.database.execute(BY_CONTACT)
 
     def columns(self, row: Row, contact: dict[str, str], reasons: dict[str, str]) -> dict[str, Any]:
         """Return the columns of an incoming row."""
@@ -150,13 +151,16 @@ class Staging:
 
         self.count_matched("id")
 
-        free = ~fn.EXISTS(OTHER.select(OTHER.number).where(OTHER.id == Contact.id))
+        free: Any = Value(True)
+        if self.matched["id"]:  # else the index of the keys tells all, and no contact is read
+            free = ~fn.EXISTS(OTHER.select(OTHER.number).where(OTHER.id == Contact.id))
         if self.match_by:
             column = getattr(Contact, self.match_by.key_column)
             same = (column == Incoming.match_key) & (Contact.type == self.type) & free
             self.match_rows(self.match_by.name, same & self.same_key)  # of several contacts, the one with the login
             self.match_rows(self.match_by.name, same)
             self.reject_ambiguous(self.match_by.name, column)
+            self.database.execute(BY_CONTACT)
             # A contact with another employeeId is somebody else, who had the login before.
             free &= ~fn.EXISTS(MATCHED) & (column.is_null() | Incoming.match_key.is_null())
         self.match_rows(self.attribute.name, self.same_key & free)

@@ -239,14 +239,13 @@ class Staging:
 
     def lost(self) -> dict[str, int]:
         """Return the attributes that no row has and that contacts would lose, with the number of those."""
-        counts = (fn.COUNT(fn.JSON_EXTRACT(Incoming.contact, f"$.{name}")).alias(name) for name in VALUES)
-        given: Any = Incoming.select(*counts).where(GOOD).dicts().get()
-        absent = {name: getattr(Contact, VALUES[name].key_column) for name, count in given.items() if not count}
+        given = {name: fn.JSON_EXTRACT(Incoming.contact, f"$.{name}").is_null(False) for name in VALUES}
+        absent = [name for name, condition in given.items() if not Incoming.select().where(GOOD, condition).exists()]
         if not absent:
             return {}
-        losing = Incoming.select(*(fn.COUNT(column).alias(name) for name, column in absent.items()))
-        lost: Any = losing.join(Contact, on=(Incoming.seq == Contact.seq)).where(GOOD).dicts().get()
-        return {name: number for name, number in lost.items() if number}
+        counts = (fn.COUNT(getattr(Contact, VALUES[name].key_column)).alias(name) for name in absent)
+        losing: Any = Incoming.select(*counts).join(Contact, on=(Incoming.seq == Contact.seq)).where(GOOD).dicts()
+        return {name: number for name, number in losing.get().items() if number}
 
     def differences(self, batch_size: int) -> Iterator[dict[str, Any]]:
         """Yield the differences in batches, as the arguments of model.apply_differences()."""

@@ -19,6 +19,8 @@ OTHER_NAMES = {
     "employeeId": ("employeeID", "employeeNumber"),
 }
 
+NOT_SPELLED = re.compile(r"[\s_\ufeff-]")
+
 
 class FileError(Exception):
     """A file cannot be read; the message says where and why."""
@@ -41,7 +43,7 @@ class Column(NamedTuple):
 
 def spelling(name: str) -> str:
     """Return a column's name as it is compared: ignoring case, blanks, _ and -."""
-    return re.sub(r"[\s_-]|\ufeff", "", name).lower()
+    return NOT_SPELLED.sub("", name).lower()
 
 
 COLUMNS = {

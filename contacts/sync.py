@@ -17,7 +17,7 @@ from contacts.database import merge_search_index, try_lock, write_transaction
 from contacts.model import ATTRIBUTES, TYPES, Contact, LastSync, apply_differences, read_id
 from contacts.rows import Row
 from contacts.staging import MATCHED_BY, staging
-from contacts.text import clean, is_blank
+from contacts.text import clean
 
 # So many differences are one transaction, all or nothing.
 MAX_DIFFERENCES_IN_ONE_TRANSACTION = 5000
@@ -98,8 +98,6 @@ def clean_values(row: Row) -> tuple[dict[str, str], dict[str, str]]:
         try:
             if not isinstance(value, str):
                 raise ValueError("Must be text.")
-            if is_blank(value):
-                continue
             if name in NUMBERS and POWER_OF_TEN.fullmatch(value.strip()):
                 raise ValueError("A spreadsheet has lost digits of this number: format the column as text there.")
             contact[name] = read_id(value) if name == "id" else clean(value, ATTRIBUTES[name].max_length)

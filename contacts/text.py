@@ -124,7 +124,7 @@ def _plain_letter(character: str) -> str:
 
 
 _NUMBER = re.compile("[0-9]+")
-_LEADING_ZEROS = re.compile("(?<![0-9])0+(?=[0-9])")
+_LEADING_ZEROS = re.compile("0(?<![0-9]0)0*(?=[0-9])")  # begins with a character that is soon looked for
 
 
 @lru_cache(maxsize=4096)  # many people share a first or last name

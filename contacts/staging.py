@@ -82,11 +82,15 @@ class Staging:
         self.database = database
         self.matched: dict[str, int] = {}  # rows that are contacts of the directory, by the attribute that tells so
         self.attribute = VALUES[MATCHED_BY[type_]]
+        self.keys = {"id": ATTRIBUTES["id"], "key": self.attribute}
         # Whether a row and a contact have the same key.
         self.same_key = getattr(Contact, self.attribute.key_column) == Incoming.key
         if self.attribute.types != (type_,):
             self.same_key &= Contact.type == type_
+        if self.match_by:
+            self.keys["match_key"] = self.match_by
         if type_ == "Custom":
+            self.keys["phone_key"] = VALUES["phoneNumber"]
             self.same_key &= Expression(Contact.phone_key, "IS", Incoming.phone_key)
 
     def add(self, rows: Iterable[tuple[Row, dict[str, str], dict[str, str]]]) -> None:
@@ -109,21 +113,16 @@ class Staging:
 
     def columns(self, row: Row, contact: dict[str, str], reasons: dict[str, str]) -> dict[str, Any]:
         """Return the columns of an incoming row."""
-        columns: dict[str, Any] = {**NO_VALUES, "line": row.line}
+        given = contact
+        if reasons:  # the contact that a bad row names stays as it is; unpaired surrogates cannot be stored
+            texts = {name: value for name, value in row.values.items() if isinstance(value, str)}
+            given = {name: text.strip().encode("utf-8", "replace").decode() for name, text in texts.items()}
+        keys = {column: each.make_key(given[each.name]) for column, each in self.keys.items() if each.name in given}
+        columns: dict[str, Any] = {**NO_VALUES, "line": row.line, **keys}
         if reasons:
-            # The contact that a bad row names stays as it is. Unpaired surrogates cannot be stored.
-            for column, attribute in (("id", ATTRIBUTES["id"]), ("key", self.attribute), ("match_key", self.match_by)):
-                if attribute and isinstance(key := row.values.get(attribute.name), str):
-                    columns[column] = attribute.make_key(key.strip()).encode("utf-8", "replace").decode()
             return columns | {"reasons": json.dumps(reasons), "given": json.dumps(row.values, default=str)}
-        columns |= {"id": contact.get("id"), "key": self.attribute.make_key(contact[self.attribute.name])}
-        if self.type == "Custom" and "phoneNumber" in contact:
-            columns["phone_key"] = VALUES["phoneNumber"].make_key(contact["phoneNumber"])
-        if self.match_by and self.match_by.name in contact:
-            columns["match_key"] = self.match_by.make_key(contact[self.match_by.name])
-        values = contact | {"type": self.type}
-        columns["contact"] = encode_json({name: values[name] for name in ATTRIBUTES if name in values and name != "id"})
-        return columns
+        values = {name: contact[name] for name in ATTRIBUTES if name in contact and name != "id"}
+        return columns | {"contact": encode_json(values)}
 
     def reject_duplicates(self, column: Any, name: str) -> None:
         """Make bad rows of those that have the same in a column, as nothing tells which one is right."""

@@ -74,7 +74,7 @@ def check(type_: str, row: Row) -> tuple[dict[str, str] | None, dict[str, str]]:
     if row.problem:
         return {}, {"row": row.problem}
     contact, reasons = clean_values(row)
-    row_type = contact.pop("type", type_).capitalize()
+    contact["type"] = row_type = contact.get("type", type_).capitalize()
     if row_type in TYPES and row_type != type_:
         return None, {}
     if row_type != type_:

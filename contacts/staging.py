@@ -96,18 +96,15 @@ class Staging:
     def add(self, rows: Iterable[tuple[Row, dict[str, str], dict[str, str]]]) -> None:
         """Add rows, each with its contact and with the reasons if it is a bad one; match them with contacts."""
         ADD.execute_many(self.database, (self.columns(*row) for row in rows))
-        # The reasons are in the index, so that it tells by itself whether a row is good.
-        by_key = Incoming.index(Incoming.key, Incoming.phone_key, Incoming.reasons, name="incoming_by_key")
-        by_id = Incoming.index(Incoming.id, where=Incoming.id.is_null(False), name="incoming_by_id")
-        self.database.execute(by_key)
-        self.database.execute(by_id)
-        self.reject_duplicates(Incoming.id, "id")
-        if self.type != "Custom":
-            self.reject_duplicates(Incoming.key, self.attribute.name)
-        if self.match_by:
-            given = Incoming.match_key.is_null(False)
-            self.database.execute(Incoming.index(Incoming.match_key, where=given, name="incoming_by_match"))
-            self.reject_duplicates(Incoming.match_key, self.match_by.name)
+        for name, attribute in self.keys.items():
+            if name != "id" and self.type == "Custom":  # a file may have the same Custom contact twice
+                continue
+            column = getattr(Incoming, name)
+            given = column.is_null(False)
+            # The reasons are in the index, so that it tells by itself whether a row is good.
+            index = Incoming.index(column, Incoming.reasons, where=given, name=f"incoming_by_{name}")
+            self.database.execute(index)
+            self.reject_duplicates(column, attribute.name)
         self.match()
         self.database.execute(BY_CONTACT)
 
@@ -123,6 +120,11 @@ class Staging:
             return columns | {"reasons": json.dumps(reasons), "given": json.dumps(row.values, default=str)}
         values = {name: contact[name] for name in ATTRIBUTES if name in contact and name != "id"}
         return columns | {"contact": encode_json(values)}
+
+    def reject(self, name: str, reason: str, *conditions: Any) -> int:
+        """Make bad rows of the good ones that meet conditions; return how many."""
+        rejected = Incoming.update(reasons=json.dumps({name: reason})).where(GOOD, *conditions)
+        return int(rejected.execute())
 
     def reject_duplicates(self, column: Any, name: str) -> None:
         """Make bad rows of those that have the same in a column, as nothing tells which one is right."""
@@ -144,8 +146,7 @@ class Staging:
         identified = Contact.select(Contact.seq).where(Contact.id == Incoming.id)
         Incoming.update(seq=identified).where(Incoming.id.is_null(False)).execute()
         others = fn.EXISTS(Contact.select(Contact.seq).where(Contact.seq == Incoming.seq, Contact.type != self.type))
-        reasons = json.dumps({"id": f"The directory has a contact of another type than {self.type} with this id."})
-        Incoming.update(reasons=reasons).where(GOOD, others).execute()
+        self.reject("id", f"The directory has a contact of another type than {self.type} with this id.", others)
         Incoming.update(seq=None).where(others).execute()
 
         self.count_matched("id")
@@ -174,15 +175,12 @@ class Staging:
         """Make bad rows of those that several contacts could be, and none of these by its own key."""
         matched = fn.EXISTS(Contact.select(Contact.seq).where(Contact.seq == Incoming.seq, ~self.same_key))
         several = Contact.select(fn.COUNT(Contact.seq)).where(column == Incoming.match_key, Contact.type == self.type)
-        reasons = json.dumps({name: "Several contacts have it, and none of them this userName."})
-        condition = (GOOD, Incoming.match_key.is_null(False), matched, several > 1)
-        Incoming.update(reasons=reasons).where(*condition).execute()
+        reason = "Several contacts have it, and none of them this userName."
+        self.reject(name, reason, Incoming.match_key.is_null(False), matched, several > 1)
 
     def named_by_bad_rows(self) -> Any:
         """Return the condition for contacts that a bad row names, by any of its keys: they stay as they are."""
-        keys = [OTHER.id == Contact.id, getattr(Contact, self.attribute.key_column) == OTHER.key]
-        if self.match_by:
-            keys.append(getattr(Contact, self.match_by.key_column) == OTHER.match_key)
+        keys = [getattr(OTHER, name) == getattr(Contact, each.key_column) for name, each in self.keys.items()]
         bad = OTHER.reasons.is_null(False)
         return reduce(or_, (fn.EXISTS(OTHER.select(OTHER.number).where(bad, key)) for key in keys))
 
@@ -199,27 +197,28 @@ class Staging:
 
     def compare(self, delete: bool) -> dict[str, int]:
         """Find the differences; return the numbers of contacts added, changed, removed, unchanged and rejected."""
+        counts = dict.fromkeys(("added", "changed", "removed"), 0)
         if delete:
             unnamed = (~fn.EXISTS(MATCHED), ~self.named_by_bad_rows())
-            removed = Contact.select(Value("removed"), Contact.id).where(Contact.type == self.type, *unnamed)
-            Difference.insert_from(removed, [Difference.action, Difference.contact_id]).execute()
+            removed = Contact.select(Value("removed"), Contact.id, None).where(Contact.type == self.type, *unnamed)
+            counts["removed"] = self.note(removed)
         if self.type != "Custom":
             self.reject_taken_keys(delete)
             # CROSS: SQLite goes through the rows and looks up their contacts.
-            changed = Incoming.select(Value("changed"), Contact.id, Incoming.number)
-            joined = changed.join(Contact, JOIN.CROSS).where(GOOD, Incoming.seq == Contact.seq, DIFFERS)
-            Difference.insert_from(joined, [Difference.action, Difference.contact_id, Difference.number]).execute()
+            changed = Incoming.select(Value("changed"), Contact.id, Incoming.number).join(Contact, JOIN.CROSS)
+            counts["changed"] = self.note(changed.where(GOOD, Incoming.seq == Contact.seq, DIFFERS))
         # MIN: of a Custom contact that the file has twice, the first row.
-        added = Incoming.select(Value("added"), fn.MIN(Incoming.number)).where(GOOD, Incoming.seq.is_null())
-        in_order = added.group_by(Incoming.id, Incoming.key, Incoming.phone_key).order_by(Incoming.key)
-        Difference.insert_from(in_order, [Difference.action, Difference.number]).execute()
-
-        counted: Any = Difference.select(Difference.action, fn.COUNT(Difference.position).alias("count"))
-        counts = dict.fromkeys(("added", "changed", "removed"), 0)
-        counts |= {row["action"]: row["count"] for row in counted.group_by(Difference.action).dicts()}
+        added = Incoming.select(Value("added"), None, fn.MIN(Incoming.number)).where(GOOD, Incoming.seq.is_null())
+        by_key = added.group_by(Incoming.id, Incoming.key, Incoming.phone_key).order_by(Incoming.key)
+        counts["added"] = self.note(by_key)
         counts["unchanged"] = Incoming.select().where(GOOD).count() - counts["added"] - counts["changed"]
         counts["rejected"] = Incoming.select().where(~GOOD).count()
         return counts
+
+    def note(self, differences: Any) -> int:
+        """Note the differences that a query finds; return how many."""
+        columns = [Difference.action, Difference.contact_id, Difference.number]
+        return int(Difference.insert_from(differences, columns).as_rowcount().execute())
 
     def reject_taken_keys(self, delete: bool) -> None:
         """Make bad rows of those with the key of another contact that keeps it, as a bad row or none names it."""
@@ -229,12 +228,9 @@ class Staging:
             keeps |= ~fn.EXISTS(MATCHED)
         another = Incoming.seq.is_null() | (Contact.seq != Incoming.seq)
         holder = Contact.select(Contact.seq).where(self.same_key, another, keeps)
-        reasons = json.dumps(
-            {self.attribute.name: "A contact has it that keeps it, as no good row names that contact."}
-        )
-        taking = Incoming.update(reasons=reasons).where(GOOD, fn.EXISTS(holder))
-        while taking.execute():  # the contacts of these rows keep theirs, too
-            pass
+        reason = "A contact has it that keeps it, as no good row names that contact."
+        while self.reject(self.attribute.name, reason, fn.EXISTS(holder)):
+            pass  # the contacts of these rows keep theirs, too
 
     def lost(self) -> dict[str, int]:
         """Return the attributes that no row has and that contacts would lose, with the number of those."""

@@ -7,7 +7,8 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from itertools import chain, count
+from functools import partial
+from itertools import chain
 from pathlib import PurePath
 from typing import Any, TextIO
 
@@ -84,10 +85,7 @@ def read(file: "io.BufferedReader[Any]", reading: Reading) -> Iterator[Row]:
 
 def bounded(text: io.TextIOBase) -> Iterator[str]:
     """Yield the lines of a file; raise FileError for one that is too long."""
-    for number in count(1):
-        line = text.readline(MAX_LINE_CHARACTERS + 1)
-        if not line:
-            return
+    for number, line in enumerate(iter(partial(text.readline, MAX_LINE_CHARACTERS + 1), ""), 1):
         if len(line) > MAX_LINE_CHARACTERS:
             raise FileError(f"line {number} is longer than {MAX_LINE_CHARACTERS} characters")
         yield line

@@ -180,10 +180,6 @@ class Sync:
             else:
                 yield row, contact, reasons
 
-    def rejected(self) -> Iterator[tuple[Row, dict[str, str]]]:
-        """Yield the bad rows as they were, each with the reasons by column."""
-        return self.staging.rejected()
-
     def apply(self, summary: Summary, progress: Callable[[int], None] = lambda _: None) -> None:
         """Write the differences, in one transaction or in several; `progress` gets the number in each.
 

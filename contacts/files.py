@@ -7,7 +7,8 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from itertools import chain, count
+from functools import partial
+from itertools import chain
 from pathlib import PurePath
 from typing import Any, TextIO
 
@@ -84,10 +85,7 @@ def read(file: "io.BufferedReader[Any]", reading: Reading) -> Iterator[Row]:
 
 def bounded(text: io.TextIOBase) -> Iterator[str]:
     """Yield the lines of a file; raise FileError for one that is too long."""
-    for number in count(1):
-        line = text.readline(MAX_LINE_CHARACTERS + 1)
-        if not line:
-            return
+    for number, line in enumerate(iter(partial(text.readline, MAX_LINE_CHARACTERS + 1), ""), 1):
         if len(line) > MAX_LINE_CHARACTERS:
             raise FileError(f"line {number} is longer than {MAX_LINE_CHARACTERS} characters")
         yield line
@@ -138,10 +136,10 @@ def read_csv(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
             while len(cells) > len(header) and not cells[-1].strip():
                 cells.pop()
             if is_data(cells, spelled):
-                values = {
-                    name: unescaped(cells[at]) for at, name in named if at < len(cells) and not is_blank(cells[at])
-                }
-                yield Row(line, values, problem(cells, header, lines.last))
+                wrong = problem(cells, header, lines.last) if len(cells) != len(header) else ""
+                given = list(map(unescaped, cells)) if "'" in "".join(cells) else cells
+                values = {name: given[at] for at, name in named if at < len(given) and not is_blank(given[at])}
+                yield Row(line, values, wrong)
             line = lines.number + 1
     except csv.Error as error:
         raise FileError(f"line {line}: {error}; is the file cut off, or a quote not closed?") from None
@@ -151,8 +149,8 @@ def read_csv(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
 
 def is_data(cells: list[str], header: list[str]) -> bool:
     """Return whether cells are a contact's: not blank, as spreadsheets end a file, nor the head of one joined to it."""
-    first, *others = cells or [""]
-    if not "".join(others).strip() and (not first.strip() or HEAD_CELL.fullmatch(first)):
+    first = cells[0] if cells else ""
+    if (not first.strip() or HEAD_CELL.fullmatch(first)) and not "".join(cells[1:]).strip():
         return False
     if spelling(first) not in header:
         return True
@@ -163,7 +161,7 @@ def is_data(cells: list[str], header: list[str]) -> bool:
 
 
 def problem(cells: list[str], header: list[str], last: str) -> str:
-    """Return what is wrong with the number of cells, "" if nothing is; those at the end of a row may be missing.
+    """Return what is wrong with a number of cells that is not the header's; those at the end of a row may be missing.
 
     Raise FileError if the file may be cut off here.
     """

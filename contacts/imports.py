@@ -100,6 +100,6 @@ def answer_of(sync: Sync, report: Report) -> dict[str, Any]:
     counts = report.summary._asdict()
     rejected = [
         {"line": row.line, "errors": {column: [reason] for column, reason in reasons.items()}}
-        for row, reasons in islice(sync.rejected(), MAX_ANSWERED_ROWS)
+        for row, reasons in islice(sync.staging.rejected(), MAX_ANSWERED_ROWS)
     ]
     return {"summary": {name: counts[name] for name in ("added", "unchanged", "rejected")}, "rejected": rejected}

@@ -22,7 +22,6 @@ class Scanner:
         self.text = text
         self.buffer, self.position = "", 0
         self.line = 1
-        self.decode = json.JSONDecoder(object_pairs_hook=unique).raw_decode
 
     def more(self) -> bool:
         """Read more into the buffer; return whether there was more."""
@@ -55,7 +54,7 @@ class Scanner:
         self.peek()
         while True:
             try:
-                value, end = self.decode(self.buffer, self.position)
+                value, end = DECODER.raw_decode(self.buffer, self.position)
                 if end == len(self.buffer) and self.more():  # a number may go on
                     continue
             except FileError as error:
@@ -74,6 +73,9 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         raise FileError("an object has the same name twice")
     return members
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=unique)
 
 
 def read_json(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
@@ -136,7 +138,7 @@ def read_ndjson(lines: Iterable[str], reading: Reading) -> Iterator[Row]:
         if not written.strip():
             continue
         try:
-            value = json.loads(written, object_pairs_hook=unique)
+            value = DECODER.decode(written)
         except FileError as error:
             yield Row(line, {}, f"{error}.".capitalize())
         except (ValueError, RecursionError):

@@ -110,8 +110,6 @@ SEARCHED = {name: attribute.search_mark for name, attribute in VALUES.items() if
 # The columns that a write sets; row_of() makes their values.
 _columns = [column for each in _TABLE for column in (each.key_column, each.order_column)]
 ROW_COLUMNS = (*dict.fromkeys(_columns), "words", "texts", "json")
-
-
 REQUIRED_COLUMNS = {"words", "texts", "json", *(each.key_column for each in _TABLE if each.required)}
 UNIQUE_COLUMNS = {each.key_column for each in _TABLE if each.unique}
 
@@ -196,9 +194,7 @@ def row_of(contact: Mapping[str, str]) -> Row:
         if attribute.order_column != attribute.key_column:
             row[attribute.order_column] = order_key(value)
     searched = [(mark, values[name]) for name, mark in SEARCHED.items() if name in values]
-    row |= search_columns(searched, values.get("phoneNumber", ""))
-    row["json"] = encode_json(values)
-    return row
+    return row | search_columns(searched, values.get("phoneNumber", "")) | {"json": encode_json(values)}
 
 
 JSON = Contact.json.cast("BLOB").alias("json")  # as bytes: decoding the text would only be undone

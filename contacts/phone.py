@@ -37,9 +37,12 @@ _SUFFIX = re.compile(
     r"|(?<=\d)[\W_]*+(?:ext(?:ension|n)?[\W_]*+(?=\d)|x[\W_]*+(?=\d)[\W\d_]*+\Z)).*",
     re.DOTALL,
 )
+_SUFFIX_SIGN = re.compile("[,;x]")  # each suffix has one; most numbers have none
 # The 0 that is not dialled behind a country code. What is being typed may end in it.
 _BRACKETED_ZERO = re.compile(r"\(\s*0\s*(?:\)|\Z)")
 _NOT_DIALLED = re.compile(r"[^\w+]|_")
+_PATTERN_PARTS = re.compile(r"[^\W_]+|\*")
+_STARS = re.compile(r"\*+")
 _NUMBER_ALONE = re.compile(r"(?=.*\d)[\d+\s()./-]+")
 
 # Marks before the words of numbers: no words of text have them.
@@ -124,19 +127,20 @@ def number_prefixes(number: str, plan: NumberingPlan | None = None) -> list[str]
 
 def wildcard_number(pattern: str) -> str:
     """Return the letters, digits and * of a pattern (as same_key has it); "" if it has stars alone."""
-    kept = _with_digits("".join(c for c in pattern if c == "*" or c.isalnum()))
-    return re.sub(r"\*+", "*", kept) if kept.strip("*") else ""
+    kept = _STARS.sub("*", _with_digits("".join(_PATTERN_PARTS.findall(pattern))))
+    return kept if kept.strip("*") else ""
 
 
 def _number_text(text: str) -> str:
     """Return text folded, digits of every script as 0 to 9, without tel: and suffix."""
     text = text.lower() if text.isascii() else _with_digits(same_key(text))
-    return _SUFFIX.sub("", text.lstrip().removeprefix("tel:"), count=1)
+    text = text.lstrip().removeprefix("tel:")
+    return _SUFFIX.sub("", text, count=1) if _SUFFIX_SIGN.search(text) else text
 
 
 def _with_digits(text: str) -> str:
     """Return text with digits of every script as 0 to 9."""
-    return "".join(str(digit(c)) if c.isdigit() else c for c in text)
+    return text if text.isascii() else "".join(str(digit(c)) if c.isdigit() else c for c in text)
 
 
 def _dialled(text: str, plan: NumberingPlan) -> str:

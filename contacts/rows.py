@@ -19,6 +19,8 @@ OTHER_NAMES = {
     "employeeId": ("employeeID", "employeeNumber"),
 }
 
+NOT_SPELLED = re.compile(r"[\s_\ufeff-]")
+
 
 class FileError(Exception):
     """A file cannot be read; the message says where and why."""
@@ -41,7 +43,7 @@ class Column(NamedTuple):
 
 def spelling(name: str) -> str:
     """Return a column's name as it is compared: ignoring case, blanks, _ and -."""
-    return re.sub(r"[\s_-]|\ufeff", "", name).lower()
+    return NOT_SPELLED.sub("", name).lower()
 
 
 COLUMNS = {
@@ -86,11 +88,10 @@ class Columns:
 
     def values(self, members: Mapping[str, Any]) -> dict[str, Any]:
         """Return values by attribute, from values by column; None and blank text are no value."""
-        columns = self.columns(members)
-        found = [(*column, value) for column, value in zip(columns, members.values(), strict=True)]
-        found.sort(key=lambda each: -each[1])  # the first rank last, so that it counts
-        blank = [value is None or (isinstance(value, str) and is_blank(value)) for _, _, value in found]
-        return {name: value for (name, _, value), none in zip(found, blank, strict=True) if name and not none}
+        # The first rank last, so that it counts.
+        found = sorted(zip(self.columns(members), members.values(), strict=True), key=lambda each: -each[0].rank)
+        given = [each for each in found if each[1] is not None and not (isinstance(each[1], str) and is_blank(each[1]))]
+        return {column.attribute: value for column, value in given if column.attribute}
 
     def asked_for(self) -> list[str]:
         """Return the columns that --column names."""

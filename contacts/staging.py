@@ -64,6 +64,7 @@ ADD = Compiled(Incoming.insert({column: parameter(column) for column in INCOMING
 # The rows that are matched with a contact, in a query for contacts or for other rows.
 OTHER = Incoming.alias()
 MATCHED = OTHER.select(OTHER.number).where(OTHER.seq == Contact.seq)
+BY_CONTACT = Incoming.index(Incoming.seq, Incoming.reasons, name="incoming_by_contact")
 
 # JSON that differs behind the id, {"id":"…", which incoming rows do not have.
 DIFFERS = fn.SUBSTR(Contact.json, len('{"id":"",') + 33) != fn.SUBSTR(Incoming.contact, 2)
@@ -81,48 +82,49 @@ class Staging:
         self.database = database
         self.matched: dict[str, int] = {}  # rows that are contacts of the directory, by the attribute that tells so
         self.attribute = VALUES[MATCHED_BY[type_]]
+        self.keys = {"id": ATTRIBUTES["id"], "key": self.attribute}
         # Whether a row and a contact have the same key.
         self.same_key = getattr(Contact, self.attribute.key_column) == Incoming.key
         if self.attribute.types != (type_,):
             self.same_key &= Contact.type == type_
+        if self.match_by:
+            self.keys["match_key"] = self.match_by
         if type_ == "Custom":
+            self.keys["phone_key"] = VALUES["phoneNumber"]
             self.same_key &= Expression(Contact.phone_key, "IS", Incoming.phone_key)
 
     def add(self, rows: Iterable[tuple[Row, dict[str, str], dict[str, str]]]) -> None:
         """Add rows, each with its contact and with the reasons if it is a bad one; match them with contacts."""
         ADD.execute_many(self.database, (self.columns(*row) for row in rows))
-        # The reasons are in the index, so that it tells by itself whether a row is good.
-        by_key = Incoming.index(Incoming.key, Incoming.phone_key, Incoming.reasons, name="incoming_by_key")
-        by_id = Incoming.index(Incoming.id, where=Incoming.id.is_null(False), name="incoming_by_id")
-        self.database.execute(by_key)
-        self.database.execute(by_id)
-        self.reject_duplicates(Incoming.id, "id")
-        if self.type != "Custom":
-            self.reject_duplicates(Incoming.key, self.attribute.name)
-        if self.match_by:
-            given = Incoming.match_key.is_null(False)
-            self.database.execute(Incoming.index(Incoming.match_key, where=given, name="incoming_by_match"))
-            self.reject_duplicates(Incoming.match_key, self.match_by.name)
-        self.database.execute(Incoming.index(Incoming.seq, Incoming.reasons, name="incoming_by_contact"))
+        for name, attribute in self.keys.items():
+            if name != "id" and self.type == "Custom":  # a file may have the same Custom contact twice
+                continue
+            column = getattr(Incoming, name)
+            given = column.is_null(False)
+            # The reasons are in the index, so that it tells by itself whether a row is good.
+            index = Incoming.index(column, Incoming.reasons, where=given, name=f"incoming_by_{name}")
+            self.database.execute(index)
+            self.reject_duplicates(column, attribute.name)
         self.match()
+        self.database.execute(BY_CONTACT)
 
     def columns(self, row: Row, contact: dict[str, str], reasons: dict[str, str]) -> dict[str, Any]:
         """Return the columns of an incoming row."""
-        columns: dict[str, Any] = {**NO_VALUES, "line": row.line}
+        given = contact
+        if reasons:  # the contact that a bad row names stays as it is; unpaired surrogates cannot be stored
+            texts = {name: value for name, value in row.values.items() if isinstance(value, str)}
+            given = {name: text.strip().encode("utf-8", "replace").decode() for name, text in texts.items()}
+        keys = {column: each.make_key(given[each.name]) for column, each in self.keys.items() if each.name in given}
+        columns: dict[str, Any] = {**NO_VALUES, "line": row.line, **keys}
         if reasons:
-            # The contact that a bad row names stays as it is. Unpaired surrogates cannot be stored.
-            for column, attribute in (("id", ATTRIBUTES["id"]), ("key", self.attribute), ("match_key", self.match_by)):
-                if attribute and isinstance(key := row.values.get(attribute.name), str):
-                    columns[column] = attribute.make_key(key.strip()).encode("utf-8", "replace").decode()
             return columns | {"reasons": json.dumps(reasons), "given": json.dumps(row.values, default=str)}
-        columns |= {"id": contact.get("id"), "key": self.attribute.make_key(contact[self.attribute.name])}
-        if self.type == "Custom" and "phoneNumber" in contact:
-            columns["phone_key"] = VALUES["phoneNumber"].make_key(contact["phoneNumber"])
-        if self.match_by and self.match_by.name in contact:
-            columns["match_key"] = self.match_by.make_key(contact[self.match_by.name])
-        values = contact | {"type": self.type}
-        columns["contact"] = encode_json({name: values[name] for name in ATTRIBUTES if name in values and name != "id"})
-        return columns
+        values = {name: contact[name] for name in ATTRIBUTES if name in contact and name != "id"}
+        return columns | {"contact": encode_json(values)}
+
+    def reject(self, name: str, reason: str, *conditions: Any) -> int:
+        """Make bad rows of the good ones that meet conditions; return how many."""
+        rejected = Incoming.update(reasons=json.dumps({name: reason})).where(GOOD, *conditions)
+        return int(rejected.execute())
 
     def reject_duplicates(self, column: Any, name: str) -> None:
         """Make bad rows of those that have the same in a column, as nothing tells which one is right."""
@@ -144,19 +146,21 @@ class Staging:
         identified = Contact.select(Contact.seq).where(Contact.id == Incoming.id)
         Incoming.update(seq=identified).where(Incoming.id.is_null(False)).execute()
         others = fn.EXISTS(Contact.select(Contact.seq).where(Contact.seq == Incoming.seq, Contact.type != self.type))
-        reasons = json.dumps({"id": f"The directory has a contact of another type than {self.type} with this id."})
-        Incoming.update(reasons=reasons).where(GOOD, others).execute()
+        self.reject("id", f"The directory has a contact of another type than {self.type} with this id.", others)
         Incoming.update(seq=None).where(others).execute()
 
         self.count_matched("id")
 
-        free = ~fn.EXISTS(OTHER.select(OTHER.number).where(OTHER.id == Contact.id))
+        free: Any = Value(True)
+        if self.matched["id"]:  # else the index of the keys tells all, and no contact is read
+            free = ~fn.EXISTS(OTHER.select(OTHER.number).where(OTHER.id == Contact.id))
         if self.match_by:
             column = getattr(Contact, self.match_by.key_column)
             same = (column == Incoming.match_key) & (Contact.type == self.type) & free
             self.match_rows(self.match_by.name, same & self.same_key)  # of several contacts, the one with the login
             self.match_rows(self.match_by.name, same)
             self.reject_ambiguous(self.match_by.name, column)
+            self.database.execute(BY_CONTACT)
             # A contact with another employeeId is somebody else, who had the login before.
             free &= ~fn.EXISTS(MATCHED) & (column.is_null() | Incoming.match_key.is_null())
         self.match_rows(self.attribute.name, self.same_key & free)
@@ -171,15 +175,12 @@ class Staging:
         """Make bad rows of those that several contacts could be, and none of these by its own key."""
         matched = fn.EXISTS(Contact.select(Contact.seq).where(Contact.seq == Incoming.seq, ~self.same_key))
         several = Contact.select(fn.COUNT(Contact.seq)).where(column == Incoming.match_key, Contact.type == self.type)
-        reasons = json.dumps({name: "Several contacts have it, and none of them this userName."})
-        condition = (GOOD, Incoming.match_key.is_null(False), matched, several > 1)
-        Incoming.update(reasons=reasons).where(*condition).execute()
+        reason = "Several contacts have it, and none of them this userName."
+        self.reject(name, reason, Incoming.match_key.is_null(False), matched, several > 1)
 
     def named_by_bad_rows(self) -> Any:
         """Return the condition for contacts that a bad row names, by any of its keys: they stay as they are."""
-        keys = [OTHER.id == Contact.id, getattr(Contact, self.attribute.key_column) == OTHER.key]
-        if self.match_by:
-            keys.append(getattr(Contact, self.match_by.key_column) == OTHER.match_key)
+        keys = [getattr(OTHER, name) == getattr(Contact, each.key_column) for name, each in self.keys.items()]
         bad = OTHER.reasons.is_null(False)
         return reduce(or_, (fn.EXISTS(OTHER.select(OTHER.number).where(bad, key)) for key in keys))
 
@@ -196,27 +197,28 @@ class Staging:
 
     def compare(self, delete: bool) -> dict[str, int]:
         """Find the differences; return the numbers of contacts added, changed, removed, unchanged and rejected."""
+        counts = dict.fromkeys(("added", "changed", "removed"), 0)
         if delete:
             unnamed = (~fn.EXISTS(MATCHED), ~self.named_by_bad_rows())
-            removed = Contact.select(Value("removed"), Contact.id).where(Contact.type == self.type, *unnamed)
-            Difference.insert_from(removed, [Difference.action, Difference.contact_id]).execute()
+            removed = Contact.select(Value("removed"), Contact.id, None).where(Contact.type == self.type, *unnamed)
+            counts["removed"] = self.note(removed)
         if self.type != "Custom":
             self.reject_taken_keys(delete)
             # CROSS: SQLite goes through the rows and looks up their contacts.
-            changed = Incoming.select(Value("changed"), Contact.id, Incoming.number)
-            joined = changed.join(Contact, JOIN.CROSS).where(GOOD, Incoming.seq == Contact.seq, DIFFERS)
-            Difference.insert_from(joined, [Difference.action, Difference.contact_id, Difference.number]).execute()
+            changed = Incoming.select(Value("changed"), Contact.id, Incoming.number).join(Contact, JOIN.CROSS)
+            counts["changed"] = self.note(changed.where(GOOD, Incoming.seq == Contact.seq, DIFFERS))
         # MIN: of a Custom contact that the file has twice, the first row.
-        added = Incoming.select(Value("added"), fn.MIN(Incoming.number)).where(GOOD, Incoming.seq.is_null())
-        in_order = added.group_by(Incoming.id, Incoming.key, Incoming.phone_key).order_by(Incoming.key)
-        Difference.insert_from(in_order, [Difference.action, Difference.number]).execute()
-
-        counted: Any = Difference.select(Difference.action, fn.COUNT(Difference.position).alias("count"))
-        counts = dict.fromkeys(("added", "changed", "removed"), 0)
-        counts |= {row["action"]: row["count"] for row in counted.group_by(Difference.action).dicts()}
+        added = Incoming.select(Value("added"), None, fn.MIN(Incoming.number)).where(GOOD, Incoming.seq.is_null())
+        by_key = added.group_by(Incoming.id, Incoming.key, Incoming.phone_key).order_by(Incoming.key)
+        counts["added"] = self.note(by_key)
         counts["unchanged"] = Incoming.select().where(GOOD).count() - counts["added"] - counts["changed"]
         counts["rejected"] = Incoming.select().where(~GOOD).count()
         return counts
+
+    def note(self, differences: Any) -> int:
+        """Note the differences that a query finds; return how many."""
+        columns = [Difference.action, Difference.contact_id, Difference.number]
+        return int(Difference.insert_from(differences, columns).as_rowcount().execute())
 
     def reject_taken_keys(self, delete: bool) -> None:
         """Make bad rows of those with the key of another contact that keeps it, as a bad row or none names it."""
@@ -226,23 +228,19 @@ class Staging:
             keeps |= ~fn.EXISTS(MATCHED)
         another = Incoming.seq.is_null() | (Contact.seq != Incoming.seq)
         holder = Contact.select(Contact.seq).where(self.same_key, another, keeps)
-        reasons = json.dumps(
-            {self.attribute.name: "A contact has it that keeps it, as no good row names that contact."}
-        )
-        taking = Incoming.update(reasons=reasons).where(GOOD, fn.EXISTS(holder))
-        while taking.execute():  # the contacts of these rows keep theirs, too
-            pass
+        reason = "A contact has it that keeps it, as no good row names that contact."
+        while self.reject(self.attribute.name, reason, fn.EXISTS(holder)):
+            pass  # the contacts of these rows keep theirs, too
 
     def lost(self) -> dict[str, int]:
         """Return the attributes that no row has and that contacts would lose, with the number of those."""
-        counts = (fn.COUNT(fn.JSON_EXTRACT(Incoming.contact, f"$.{name}")).alias(name) for name in VALUES)
-        given: Any = Incoming.select(*counts).where(GOOD).dicts().get()
-        absent = {name: getattr(Contact, VALUES[name].key_column) for name, count in given.items() if not count}
+        given = {name: fn.JSON_EXTRACT(Incoming.contact, f"$.{name}").is_null(False) for name in VALUES}
+        absent = [name for name, condition in given.items() if not Incoming.select().where(GOOD, condition).exists()]
         if not absent:
             return {}
-        losing = Incoming.select(*(fn.COUNT(column).alias(name) for name, column in absent.items()))
-        lost: Any = losing.join(Contact, on=(Incoming.seq == Contact.seq)).where(GOOD).dicts().get()
-        return {name: number for name, number in lost.items() if number}
+        counts = (fn.COUNT(getattr(Contact, VALUES[name].key_column)).alias(name) for name in absent)
+        losing: Any = Incoming.select(*counts).join(Contact, on=(Incoming.seq == Contact.seq)).where(GOOD).dicts()
+        return {name: number for name, number in losing.get().items() if number}
 
     def differences(self, batch_size: int) -> Iterator[dict[str, Any]]:
         """Yield the differences in batches, as the arguments of model.apply_differences()."""

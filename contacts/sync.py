@@ -17,7 +17,7 @@ from contacts.database import try_lock
 from contacts.model import ATTRIBUTES, TYPES, Contact, LastSync, apply_differences, read_id
 from contacts.rows import Row
 from contacts.staging import MATCHED_BY, staging
-from contacts.text import clean, is_blank
+from contacts.text import clean
 from contacts.transactions import merge_search_index, write_transaction
 
 # So many differences are one transaction, all or nothing.
@@ -75,7 +75,7 @@ def check(type_: str, row: Row) -> tuple[dict[str, str] | None, dict[str, str]]:
     if row.problem:
         return {}, {"row": row.problem}
     contact, reasons = clean_values(row)
-    row_type = contact.pop("type", type_).capitalize()
+    contact["type"] = row_type = contact.get("type", type_).capitalize()
     if row_type in TYPES and row_type != type_:
         return None, {}
     if row_type != type_:
@@ -99,8 +99,6 @@ def clean_values(row: Row) -> tuple[dict[str, str], dict[str, str]]:
         try:
             if not isinstance(value, str):
                 raise ValueError("Must be text.")
-            if is_blank(value):
-                continue
             if name in NUMBERS and POWER_OF_TEN.fullmatch(value.strip()):
                 raise ValueError("A spreadsheet has lost digits of this number: format the column as text there.")
             contact[name] = read_id(value) if name == "id" else clean(value, ATTRIBUTES[name].max_length)
@@ -182,10 +180,6 @@ class Sync:
                 self.skipped += 1
             else:
                 yield row, contact, reasons
-
-    def rejected(self) -> Iterator[tuple[Row, dict[str, str]]]:
-        """Yield the bad rows as they were, each with the reasons by column."""
-        return self.staging.rejected()
 
     def apply(self, summary: Summary, progress: Callable[[int], None] = lambda _: None) -> None:
         """Write the differences, in one transaction or in several; `progress` gets the number in each.

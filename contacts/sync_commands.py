@@ -198,7 +198,7 @@ def print_report(sync: Sync, report: Report, columns: Columns) -> None:
     """Print what a sync found, but for the numbers of its summary."""
     if left_out := columns.left_out():
         click.echo(f"left out: {', '.join(left_out)}", err=True)
-    for row, reasons in islice(sync.rejected(), MAX_SHOWN_REJECTS):
+    for row, reasons in islice(sync.staging.rejected(), MAX_SHOWN_REJECTS):
         for column, reason in reasons.items():
             click.echo(f"line {row.line}, {column}: {reason}", err=True)
     if report.summary.rejected > MAX_SHOWN_REJECTS:
@@ -216,7 +216,7 @@ def write_rejects(sync: Sync, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(["line", "reason", *ATTRIBUTES])
-        for row, reasons in sync.rejected():
+        for row, reasons in sync.staging.rejected():
             values = [files.escaped(str(row.values.get(name, ""))) for name in ATTRIBUTES]
             reason = " ".join(f"{column}: {reason}" for column, reason in reasons.items())
             writer.writerow([row.line, reason, *values])

@@ -24,9 +24,12 @@ _UNSPACED = (
 )
 
 _REFUSED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_TRIMMED = f"[{_BLANKS}{_FORMAT}{_SELECTORS}]"
+_EDGE = re.compile(_TRIMMED)
+_BLANK = re.compile(f"{_TRIMMED}*+")
 # Each part matches at one place of a run of blanks at most, so that a long run takes no longer than its length.
 _EDGES = re.compile(
-    rf"\A[{_BLANKS}{_FORMAT}{_SELECTORS}]++"
+    rf"\A{_TRIMMED}++"
     rf"|(?:(?<![{_BLANKS}{_FORMAT}{_VIRAMAS}])|(?<=[{_VIRAMAS}])(?![\u200c\u200d])|(?<=[{_VIRAMAS}][\u200c\u200d]))"
     rf"[{_BLANKS}{_FORMAT}]++\Z"
 )
@@ -53,7 +56,8 @@ def clean(value: str, longest: int) -> str:
     if value.isascii():
         value = value.strip()
     else:
-        value = _EDGES.sub("", value)
+        if _EDGE.search(value[0] + value[-1]):  # else _EDGES tries each place of the value in vain
+            value = _EDGES.sub("", value)
         # NFC makes one character of four at the most, and takes long for very many.
         if len(value) <= 4 * longest:
             value = normalize("NFC", value)
@@ -66,7 +70,7 @@ def clean(value: str, longest: int) -> str:
 
 def is_blank(value: str) -> bool:
     """Return whether nothing is left of a value when it is trimmed."""
-    return not value.strip() or (not value.isascii() and not _EDGES.sub("", value))
+    return _BLANK.fullmatch(value) is not None
 
 
 def check_characters(value: str) -> None:
@@ -120,7 +124,7 @@ def _plain_letter(character: str) -> str:
 
 
 _NUMBER = re.compile("[0-9]+")
-_LEADING_ZEROS = re.compile("(?<![0-9])0+(?=[0-9])")
+_LEADING_ZEROS = re.compile("0(?<![0-9]0)0*(?=[0-9])")  # begins with a character that is soon looked for
 
 
 @lru_cache(maxsize=4096)  # many people share a first or last name

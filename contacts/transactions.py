@@ -25,6 +25,8 @@ STALLED_S = 1
 MAX_WAL_BYTES = 24 * 1024 * 1024
 # Milliseconds that it waits for those who read; a search of a large directory takes less.
 WAL_TIMEOUT_MS = 500
+# Bytes by which the WAL grows until it tries again: somebody may read for long (a backup), or always (Litestream).
+WAL_STEP_BYTES = 4 * 1024 * 1024
 
 # Pages of the search index that one transaction of merge_search_index() writes, in some 20 ms.
 MERGE_PAGES_PER_TRANSACTION = 200
@@ -60,6 +62,7 @@ class Process:
     turns = threading.Semaphore(1000)  # threads that may write or wait to: all but one, see keep_a_thread_free()
     # Seconds of time.monotonic() when a write last had the file, and when the last thread last gave up.
     progressed = stalled = 0.0
+    wal_limit = MAX_WAL_BYTES  # bytes above which the next write empties the WAL
 
 
 def keep_a_thread_free(threads: int) -> None:
@@ -152,11 +155,15 @@ def write_transaction(database: peewee.SqliteDatabase = db) -> Iterator[None]:
 def bound_wal(database: peewee.SqliteDatabase) -> None:
     """Empty the WAL if it is long: https://www.sqlite.org/wal.html#avoiding_excessively_large_wal_files.
 
-    Where somebody reads for longer than this waits, the next write waits again, so that the WAL grows slowly.
+    It stays where somebody reads for longer than this waits.
     """
     wal = database_path().with_name(f"{database_path().name}-wal")
-    if not wal.exists() or wal.stat().st_size <= MAX_WAL_BYTES:
+    size = wal.stat().st_size if wal.exists() else 0
+    if size <= MAX_WAL_BYTES:
+        Process.wal_limit = MAX_WAL_BYTES
+    if size <= Process.wal_limit:
         return
+    Process.wal_limit = size + WAL_STEP_BYTES
     ((timeout,),) = database.execute_sql("PRAGMA busy_timeout").fetchall()
     try:
         database.execute_sql(f"PRAGMA busy_timeout = {WAL_TIMEOUT_MS}")

@@ -31,7 +31,8 @@ timeout = 30
 # Seconds that running requests have when the service stops. systemd's TimeoutStopSec must be longer.
 graceful_timeout = 30
 
-# The heartbeat files of the workers, in memory: a slow disk would look like a dead worker.
+# The heartbeat files of the workers, in memory: a slow disk would look like a dead worker, and one that is full ends a
+# worker that counts in a file there (SIGBUS).
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 # nosec B108 # names are new
 
 # Connections of one worker. They leave room for other files among those that a process may open: a worker that can open
@@ -58,7 +59,7 @@ logconfig_dict = {**logs.configuration(os.environ.get("CONTACTS_LOG_FORMAT", "te
 # gunicorn reads this file again at a reload, when the folder is in use; a new master makes a folder of its own.
 MASTER = os.getpid()
 if f"contacts-metrics-{MASTER}-" not in os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""):
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"contacts-metrics-{MASTER}-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"contacts-metrics-{MASTER}-", dir=worker_tmp_dir)
 
 
 @atexit.register
@@ -73,6 +74,7 @@ def on_starting(_: Any) -> None:
     from contacts import settings, upgrades  # noqa: PLC0415
     from wsgi import app  # noqa: PLC0415
 
+    tempfile.gettempdir()  # chosen here: a worker that finds it full would choose another one
     try:
         upgrades.prepare(app.config["DATABASE"], renumber=True)
     except settings.SettingsError as error:

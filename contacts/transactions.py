@@ -17,13 +17,16 @@ from contacts.database import SCHEMA_VERSION, database_path, db, result_code
 # Seconds that a write waits for other writes before it is refused.
 WRITE_TIMEOUT_S = 5
 
-# Seconds without the beginning or the end of a write after which the last thread does not wait for its turn.
-STALLED_S = 0.25
+# Seconds without a write after which the last thread waits for its turn no more. A sync has the file for most of a
+# second at a time.
+STALLED_S = 1
 
 # Bytes of the WAL above which a write empties it. SQLite does so by itself only when nobody reads for a moment.
 MAX_WAL_BYTES = 24 * 1024 * 1024
 # Milliseconds that it waits for those who read; a search of a large directory takes less.
 WAL_TIMEOUT_MS = 500
+# Bytes by which the WAL grows until it tries again: somebody may read for long (a backup), or always (Litestream).
+WAL_STEP_BYTES = 4 * 1024 * 1024
 
 # Pages of the search index that one transaction of merge_search_index() writes, in some 20 ms.
 MERGE_PAGES_PER_TRANSACTION = 200
@@ -57,7 +60,9 @@ class Process:
 
     file: tuple[int, int] | None = None  # device and inode of the one that it began with
     turns = threading.Semaphore(1000)  # threads that may write or wait to: all but one, see keep_a_thread_free()
-    progressed = 0.0  # seconds of time.monotonic() when a write began or ended
+    # Seconds of time.monotonic() when a write last had the file, and when the last thread last gave up.
+    progressed = stalled = 0.0
+    wal_limit = MAX_WAL_BYTES  # bytes above which the next write empties the WAL
 
 
 def keep_a_thread_free(threads: int) -> None:
@@ -95,26 +100,27 @@ def check_schema(execute: Callable[[str], Any]) -> None:
 
 
 @contextmanager
-def turn(deadline: float) -> Iterator[None]:
+def turn(began: float) -> Iterator[None]:
     """Run the block when no other thread writes; raise BusyError if that takes too long.
 
     The last free thread is for reads: it waits only while the other writes get on.
     """
 
     def patience() -> float:
-        return min(deadline, Process.progressed + STALLED_S) - time.monotonic()
+        if Process.stalled > Process.progressed:
+            return 0
+        return min(began + WRITE_TIMEOUT_S, max(began, Process.progressed) + STALLED_S) - time.monotonic()
 
     while not Process.turns.acquire(timeout=max(0, patience())):
         if patience() <= 0:
+            Process.stalled = time.monotonic()
             raise BusyError("all threads but one wait to write")
     try:
-        if not write_lock.acquire(timeout=max(0, deadline - time.monotonic())):
+        if not write_lock.acquire(timeout=max(0, began + WRITE_TIMEOUT_S - time.monotonic())):
             raise BusyError("database is locked by other threads")
         try:
-            Process.progressed = time.monotonic()
             yield
         finally:
-            Process.progressed = time.monotonic()
             write_lock.release()
     finally:
         Process.turns.release()
@@ -127,30 +133,37 @@ def write_transaction(database: peewee.SqliteDatabase = db) -> Iterator[None]:
     BEGIN IMMEDIATE takes the file's lock at once: one that reads first fails if another one writes meanwhile.
     Raise peewee.OperationalError if others hold the lock for WRITE_TIMEOUT_S, FileChangedError if it is another file.
     """
-    deadline = time.monotonic() + WRITE_TIMEOUT_S
-    with turn(deadline):
+    began = time.monotonic()
+    with turn(began):
         with ExitStack() as stack:
             while True:
                 try:
                     stack.enter_context(database.atomic("IMMEDIATE"))
                     break
                 except peewee.OperationalError as error:
-                    if result_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    if result_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > began + WRITE_TIMEOUT_S:
                         raise
+            Process.progressed = time.monotonic()
             check_file()
             check_schema(database.execute_sql)
             yield
+        Process.progressed = time.monotonic()
         bound_wal(database)
+        Process.progressed = time.monotonic()
 
 
 def bound_wal(database: peewee.SqliteDatabase) -> None:
     """Empty the WAL if it is long: https://www.sqlite.org/wal.html#avoiding_excessively_large_wal_files.
 
-    Where somebody reads for longer than this waits, the next write waits again, so that the WAL grows slowly.
+    It stays where somebody reads for longer than this waits.
     """
     wal = database_path().with_name(f"{database_path().name}-wal")
-    if not wal.exists() or wal.stat().st_size <= MAX_WAL_BYTES:
+    size = wal.stat().st_size if wal.exists() else 0
+    if size <= MAX_WAL_BYTES:
+        Process.wal_limit = MAX_WAL_BYTES
+    if size <= Process.wal_limit:
         return
+    Process.wal_limit = size + WAL_STEP_BYTES
     ((timeout,),) = database.execute_sql("PRAGMA busy_timeout").fetchall()
     try:
         database.execute_sql(f"PRAGMA busy_timeout = {WAL_TIMEOUT_MS}")

@@ -6,6 +6,7 @@ import resource
 import shutil
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from contacts import logs
@@ -56,9 +57,13 @@ forwarder_headers = ""
 logconfig_dict = {**logs.configuration(os.environ.get("CONTACTS_LOG_FORMAT", "text")), "root": {}}
 
 # The folder in which the workers count together: prometheus-client wants it named and empty before its first import.
-# gunicorn reads this file again at a reload, when the folder is in use; a new master makes a folder of its own.
+# gunicorn reads this file again at a reload, when the folder is in use; a new master makes a folder of its own, and
+# removes those of masters that were killed.
 MASTER = os.getpid()
 if f"contacts-metrics-{MASTER}-" not in os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""):
+    for left in Path(worker_tmp_dir or tempfile.gettempdir()).glob("contacts-metrics-*-*"):
+        if not Path("/proc", left.name.split("-")[2]).exists():
+            shutil.rmtree(left, ignore_errors=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"contacts-metrics-{MASTER}-", dir=worker_tmp_dir)
 
 

@@ -4,6 +4,9 @@ import http.client
 import os
 import re
 import signal
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from contextlib import closing
@@ -217,6 +220,20 @@ def test_workers_count_together_and_a_dead_one_is_not_forgotten(path):
         wait_for(lambda: answered(service) == 120)
     finally:
         service.stop()
+
+
+def test_a_start_removes_what_killed_masters_left(path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    shared = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir())
+    left, used = (shared / f"contacts-metrics-{pid}-test" for pid in (dead.pid, os.getpid()))
+    left.mkdir()
+    used.mkdir()
+    try:
+        Service(path).stop()
+        assert (left.exists(), used.exists()) == (False, True)
+    finally:
+        used.rmdir()
 
 
 def test_restart_counts_from_nothing_and_leaves_nothing(path):

@@ -4,7 +4,9 @@ import codecs
 import csv
 import io
 import json
+import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -59,6 +61,7 @@ def read(file: "io.BufferedReader[Any]", reading: Reading) -> Iterator[Row]:
 
     Raise FileError if the file is not as `reading` says, or has columns that are no attributes.
     """
+    before = state(file)
     start = file.peek(4)
     encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if start.startswith(mark)), reading.encoding)
     try:
@@ -73,6 +76,8 @@ def read(file: "io.BufferedReader[Any]", reading: Reading) -> Iterator[Row]:
         for row in READERS[reading.format](text, reading):
             line = row.line
             yield row
+        if state(file) != before:
+            raise FileError("it changed while it was read: write it under another name, and rename it when it is done")
     except UnicodeError:
         raise FileError(
             f"after line {line}: the file is not in {encoding.removesuffix('-sig')}; {reading.encoding_advice}"
@@ -81,6 +86,15 @@ def read(file: "io.BufferedReader[Any]", reading: Reading) -> Iterator[Row]:
         with suppress(ValueError):  # the file is closed already
             text.detach()
     reading.columns.check_named()
+
+
+def state(file: "io.BufferedReader[Any]") -> tuple[int, int]:
+    """Return the size of a file and the time of its last change, by which a change is seen; (0, 0) of a pipe."""
+    try:
+        status = os.fstat(file.fileno())
+    except io.UnsupportedOperation:  # the body of a request, in memory
+        return 0, 0
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (0, 0)
 
 
 def bounded(text: io.TextIOBase) -> Iterator[str]:
@@ -145,6 +159,8 @@ def read_csv(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
         raise FileError(f"line {line}: {error}; is the file cut off, or a quote not closed?") from None
     except FileError as error:
         raise FileError(f"line {line}: {error}") from None
+    if not lines.last.endswith(("\n", "\r")):
+        reading.columns.warnings.append("the last line has no end: if the file is cut off, sync it again")
 
 
 def is_data(cells: list[str], header: list[str]) -> bool:

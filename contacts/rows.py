@@ -66,6 +66,7 @@ class Columns:
         self.ignore_extra = ignore_extra
         self.advice = advice
         self.known: dict[str, Column] = {}  # by the names in the file
+        self.warnings: list[str] = []  # of the file, once it is read
 
     def column(self, name: str) -> Column:
         """Return what a column stands for; raise FileError if that is not known."""

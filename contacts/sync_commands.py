@@ -196,6 +196,8 @@ def counted(rows: Iterable[Row], file: io.BufferedReader, bar: Any) -> Iterator[
 
 def print_report(sync: Sync, report: Report, columns: Columns) -> None:
     """Print what a sync found, but for the numbers of its summary."""
+    for warning in columns.warnings:
+        click.echo(f"warning: {warning}", err=True)
     if left_out := columns.left_out():
         click.echo(f"left out: {', '.join(left_out)}", err=True)
     for row, reasons in islice(sync.staging.rejected(), MAX_SHOWN_REJECTS):

@@ -6,7 +6,8 @@ import json
 import pytest
 from conftest import ROOT
 
-from contacts import ldap, sync
+from contacts import files, ldap, sync
+from contacts.rows import Columns, FileError, Reading
 
 FILES = ROOT / "tests" / "files"
 GUID = "6f9619ff8b86d011b42d00c04fc964ff"
@@ -564,3 +565,29 @@ def test_no_argument_of_ldapsearch_is_an_option_of_its_own():
     assert "(-x)" in arguments
     assert arguments[arguments.index("-b") + 1] == "-Z"
     assert "-w" not in arguments
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(app, tmp_path):
+    path = tmp_path / "users.csv"
+    path.write_text("userName,name\n" + "".join(f"u{number},Name {number}\n" for number in range(5000)))
+    reading = Reading("csv", Columns())
+    with path.open("rb") as file:
+        rows = files.read(file, reading)
+        next(rows)
+        with path.open("a") as other:
+            other.write("late,Late\n")
+        with pytest.raises(FileError, match="changed while it was read"):
+            list(rows)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\r"])
+def test_a_last_line_without_its_end_is_warned_of(end, flask):
+    output = flask("sync", "Queue", file=f"name,phoneNumber\nSales,8001\nPress,8002{end}", name="q.csv")
+    assert "2 added" in output
+    assert ("the last line has no end" in output) is (end == "")
+
+
+def test_a_last_line_that_lacks_cells_and_its_end_is_refused(flask):
+    output = flask("sync", "Queue", file="name,phoneNumber\nSales,8001\nPre", name="q.csv", status=1)
+    assert "Is the file cut off?" in output
+    assert flask("export", "-", "--format", "ndjson") == ""

@@ -96,7 +96,7 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_csv_as_people_have_it(form, sync, agent):
     sync(USERS, name="plain.csv")
-    assert sync(FORMS[form]) == UNCHANGED.format("User", 2)
+    assert sync(FORMS[form]).endswith(UNCHANGED.format("User", 2))
     assert agent.names(userName="anna") == ["Anna Müller"]
 
 

@@ -151,7 +151,7 @@ def glob_literal(text: str) -> str:
 
 
 def rank_values(text: str) -> dict[str, Any]:
-    """Return the values of query.RANK, by which the hits of q are ranked."""
+    """Return the values of statements.RANK, by which the hits of q are ranked."""
     typed = words(text)
     number = number_key(text) if typed_number(text) else ""
     in_order = zip(*map(spellings, typed), strict=True)

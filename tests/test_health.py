@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 from conftest import ROOT, Client, Service, started
 
-from contacts.database import db
+from contacts.database import SCHEMA_VERSION, db
 
 WELL = {"statusCode": 0}
 
@@ -88,7 +88,7 @@ def test_a_file_that_is_another_one_takes_no_writes(how, admin, custom, path, ne
 @pytest.mark.parametrize(
     ("change", "back"),
     [
-        ("PRAGMA user_version = 5", "PRAGMA user_version = 4"),
+        (f"PRAGMA user_version = {SCHEMA_VERSION + 1}", f"PRAGMA user_version = {SCHEMA_VERSION}"),
         ("UPDATE directory SET numbering_plan = '49,0,00'", "UPDATE directory SET numbering_plan = ',0,00'"),
     ],
     ids=["version", "numbering plan"],

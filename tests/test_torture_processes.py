@@ -168,14 +168,24 @@ def check_written(service, contacts, answers):
     assert names == ["Changed"] * half + ["New"] * half
 
 
-def test_a_write_that_gets_its_turn_in_time_is_done(several, path, contacts):
+@pytest.fixture
+def roomy(path):
+    """A service in which nine writes leave threads free, in whichever worker they come."""
+    running = Service(path, "--workers", "2", "--threads", "16")
+    yield running
+    running.stop()
+
+
+def test_a_write_that_gets_its_turn_in_time_is_done(roomy, path):
+    made = [ask(roomy.port, "POST", "/contacts", {"name": f"Old {n}"})[1]["contact"] for n in range(6)]
+    contacts = sorted(made, key=lambda contact: contact["id"])
     with closing(sqlite3.connect(path, isolation_level=None)) as other, ThreadPoolExecutor(1) as pool:
         other.execute("BEGIN IMMEDIATE")
-        answers = pool.submit(write_all, several.port, contacts)
+        answers = pool.submit(write_all, roomy.port, contacts)
         time.sleep(2)
         assert not answers.done()
         other.execute("ROLLBACK")
-        check_written(several, contacts, answers.result())
+        check_written(roomy, contacts, answers.result())
 
 
 def test_a_killed_command_leaves_nothing_that_the_next_run_does_not_remove(path, tmp_path):

@@ -9,7 +9,7 @@ VERSION = $(shell sed -n 's/^ *API_VERSION="\(.*\)".*/\1/p' app.py)
 # Who may name a role when the service is run from here: this machine.
 run demo: export CONTACTS_TRUSTED_PROXIES ?= 127.0.0.1,::1
 
-.PHONY: run demo install bundle test load torture attack ldap fuzz fuzz-long api browser deploy-test audit next lint bench bench-quick bench-million bench-sync bench-find clean
+.PHONY: run demo install bundle test load torture pressure attack ldap fuzz fuzz-long api browser deploy-test audit next lint bench bench-quick bench-million bench-sync bench-find clean
 
 # Serve contacts.db on http://127.0.0.1:8000
 run: .venv/run
@@ -47,6 +47,11 @@ load: .venv/dev
 torture: .venv/dev
 	.ci/packages strace=strace setpriv=util-linux mount=mount
 	$(BIN)/python -m pytest tests/test_torture_*.py
+
+# Put it under pressure: slow downloads, hostile searches, locks, odd text, full disks, wrong clocks, a long mixed load
+pressure: .venv/dev
+	.ci/packages nginx=nginx-light openssl=openssl mount=mount cc=gcc /usr/include/stdio.h=libc6-dev
+	$(BIN)/python -m pytest tests/test_pressure.py
 
 # Attack the service, directly and through nginx
 attack: .venv/dev

@@ -34,7 +34,7 @@ PRAGMAS = {
     "journal_mode": "wal",  # readers never wait for a writer
     "synchronous": "full",  # an acknowledged write survives a power cut
     "busy_timeout": BUSY_TIMEOUT_MS,
-    "cache_size": -8192,  # KiB, of each thread
+    "cache_size": -2048,  # KiB, of each thread; the system keeps the file in memory, too
     "journal_size_limit": 64 * 1024 * 1024,  # bytes that the WAL keeps after a checkpoint
 }
 

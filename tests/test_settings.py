@@ -409,7 +409,7 @@ PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": 2,
     "busy_timeout": 200,
-    "cache_size": -8192,
+    "cache_size": -2048,
     "journal_size_limit": 64 * 1024 * 1024,
 }
 

@@ -677,8 +677,8 @@ def test_clients_that_do_not_take_their_answer_hold_nginx_and_not_the_service(la
 
 
 def test_nginx_disconnects_clients_that_do_not_take_their_answer(large, tmp_path):
-    with behind_nginx(tmp_path, large, patience=1) as (_, nginx, _), begin_to_read(nginx.bob) as client:
-        time.sleep(3)  # three times as long as nginx waits
+    with behind_nginx(tmp_path, large, patience=3) as (_, nginx, _), begin_to_read(nginx.bob) as client:
+        time.sleep(9)  # three times as long as nginx waits
         received = 0
         with suppress(ConnectionResetError, ssl.SSLError):
             while data := client.recv(1 << 20):

@@ -145,14 +145,20 @@ def repair(contact_ids: list[str]) -> int:
     with separate_connection() as database:
         for start in range(0, len(contact_ids), CONTACTS_PER_REPAIR):
             with write_transaction(database):
-                for contact_id in contact_ids[start : start + CONTACTS_PER_REPAIR]:
-                    for row in FIND_ROW.rows({"id": contact_id}, database):
-                        changes = differing(row, row_of(json.loads(row["json"])))
-                        try:
-                            update_statement(tuple(changes), False).execute({**changes, "id": contact_id}, database)
-                        except peewee.IntegrityError:
-                            left += 1
+                batch = contact_ids[start : start + CONTACTS_PER_REPAIR]
+                left += sum(not repair_contact(contact_id, database) for contact_id in batch)
     return left
+
+
+def repair_contact(contact_id: str, database: peewee.SqliteDatabase) -> bool:
+    """Make the keys of a contact anew; return False if another one has them. One that is gone or is right is well."""
+    for row in FIND_ROW.rows({"id": contact_id}, database):
+        if changes := differing(row, row_of(json.loads(row["json"]))):
+            try:
+                update_statement(tuple(changes), if_unchanged=False).execute({**changes, "id": contact_id}, database)
+            except peewee.IntegrityError:
+                return False
+    return True
 
 
 def problems(path: Path) -> list[str]:

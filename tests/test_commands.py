@@ -292,6 +292,13 @@ def test_keys_of_another_version_are_made_anew_from_the_values(column, flask, ad
     assert "all is well" in flask("check")
 
 
+def test_contacts_that_are_right_or_gone_meanwhile_are_well(app, custom, sql):
+    """A sync may come between the check and the repair."""
+    before = sql("SELECT * FROM contact")
+    assert maintenance.repair([custom["id"], "0" * 32]) == 0
+    assert sql("SELECT * FROM contact") == before
+
+
 def test_keys_that_another_contact_has_are_left(flask, user, sql):
     second = add(type="User", name="Second", userName="second")
     sql("UPDATE contact SET user_name_key = 'other' WHERE id = ?", second["id"])

@@ -59,9 +59,9 @@ def result_code(error: BaseException) -> int:
     return int(getattr(original, "sqlite_errorcode", 0)) & 0xFF
 
 
-def database_path() -> Path:
-    """Return the path of the SQLite file."""
-    return Path(unquote(urlsplit(db.database).path))
+def database_path(suffix: str = "") -> Path:
+    """Return the path of the SQLite file, or of the one beside it with this suffix."""
+    return Path(unquote(urlsplit(db.database).path) + suffix)
 
 
 @contextmanager
@@ -139,7 +139,7 @@ class Compiled:
 @contextmanager
 def try_lock(suffix: str) -> Iterator[bool]:
     """Lock the file with this suffix beside the database for the block; yield False if another process holds it."""
-    handle = os.open(f"{database_path()}{suffix}", os.O_RDWR | os.O_CREAT, 0o600)
+    handle = os.open(database_path(suffix), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

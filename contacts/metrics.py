@@ -5,7 +5,6 @@ import struct
 import time
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 
 from flask import Blueprint, Response, current_app, request
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
@@ -69,7 +68,7 @@ class DirectoryCollector(Collector):
             contacts.add_metric([type_], getattr(directory, f"{type_.lower()}s"))
         yield contacts
 
-        files = [Path(f"{database_path()}{suffix}") for suffix in ("", "-wal")]
+        files = [database_path(), database_path("-wal")]
         size = sum(file.stat().st_size for file in files if file.exists())
         yield GaugeMetricFamily("contacts_database_size_bytes", "Size of the database file and its WAL.", value=size)
 

@@ -157,7 +157,7 @@ def bound_wal(database: peewee.SqliteDatabase) -> None:
 
     It stays where somebody reads for longer than this waits.
     """
-    wal = database_path().with_name(f"{database_path().name}-wal")
+    wal = database_path("-wal")
     size = wal.stat().st_size if wal.exists() else 0
     if size <= MAX_WAL_BYTES:
         Process.wal_limit = MAX_WAL_BYTES

@@ -61,21 +61,26 @@ def test_not_ready_without_its_file(client, path):
     assert not path.exists()
 
 
+def check_takes_no_writes(admin, contact, reason):
+    """Each write, and /readyz, is 503 and says why."""
+    for method, url, body in (
+        ("POST", "/contacts", {"name": "Lost"}),
+        ("PUT", f"/contacts/{contact['id']}", {"name": "Lost"}),
+        ("DELETE", f"/contacts/{contact['id']}", None),
+        ("GET", "/readyz", None),
+    ):
+        response = admin.open(method, url, json=body)
+        assert (response.status_code, response.json["statusCode"]) == (503, 4)
+        assert reason in response.json["statusMessage"]
+
+
 @pytest.mark.parametrize("how", ["replaced", "removed"])
 def test_a_file_that_is_another_one_takes_no_writes(how, admin, custom, path, new_database):
     assert admin.get("/readyz").status_code == 200
     path.rename(path.with_name("old.db"))
     if how == "replaced":
         shutil.copy(new_database, path)
-    for method, url, body in (
-        ("POST", "/contacts", {"name": "Lost"}),
-        ("PUT", f"/contacts/{custom['id']}", {"name": "Lost"}),
-        ("DELETE", f"/contacts/{custom['id']}", None),
-        ("GET", "/readyz", None),
-    ):
-        response = admin.open(method, url, json=body)
-        assert (response.status_code, response.json["statusCode"]) == (503, 4)
-        assert "replaced or removed" in response.json["statusMessage"]
+    check_takes_no_writes(admin, custom, "replaced or removed")
     assert admin.get("/healthz").status_code == 200
     assert path.exists() is (how == "replaced")
     # With its own file in its place, it goes on.
@@ -95,15 +100,7 @@ def test_a_file_that_is_another_one_takes_no_writes(how, admin, custom, path, ne
 )
 def test_a_file_that_a_later_start_has_changed_takes_no_writes(change, back, admin, custom, sql, flask):
     sql(change)
-    for method, url, body in (
-        ("POST", "/contacts", {"name": "Old keys"}),
-        ("PUT", f"/contacts/{custom['id']}", {"name": "Old keys"}),
-        ("DELETE", f"/contacts/{custom['id']}", None),
-        ("GET", "/readyz", None),
-    ):
-        response = admin.open(method, url, json=body)
-        assert (response.status_code, response.json["statusCode"]) == (503, 4)
-        assert "Restart this one" in response.json["statusMessage"]
+    check_takes_no_writes(admin, custom, "Restart this one")
     assert admin.names() == ["Some Contact"]
     sql(back)
     assert admin.get("/readyz").status_code == 200

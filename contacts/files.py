@@ -61,7 +61,7 @@ def read(file: "io.BufferedReader[Any]", reading: Reading) -> Iterator[Row]:
 
     Raise FileError if the file is not as `reading` says, or has columns that are no attributes.
     """
-    before = state(file)
+    before = size_and_change(file)
     start = file.peek(4)
     encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if start.startswith(mark)), reading.encoding)
     try:
@@ -76,7 +76,7 @@ def read(file: "io.BufferedReader[Any]", reading: Reading) -> Iterator[Row]:
         for row in READERS[reading.format](text, reading):
             line = row.line
             yield row
-        if state(file) != before:
+        if size_and_change(file) != before:
             raise FileError("it changed while it was read: write it under another name, and rename it when it is done")
     except UnicodeError:
         raise FileError(
@@ -88,7 +88,7 @@ def read(file: "io.BufferedReader[Any]", reading: Reading) -> Iterator[Row]:
     reading.columns.check_named()
 
 
-def state(file: "io.BufferedReader[Any]") -> tuple[int, int]:
+def size_and_change(file: "io.BufferedReader[Any]") -> tuple[int, int]:
     """Return the size of a file and the time of its last change, by which a change is seen; (0, 0) of a pipe."""
     try:
         status = os.fstat(file.fileno())

@@ -10,7 +10,7 @@ from contacts.facts import facts
 from contacts.text import is_blank
 
 # What each contact has besides, as the document describes it.
-ATTRIBUTES: dict[str, dict[str, Any]] = {
+GWS_ATTRIBUTES: dict[str, dict[str, Any]] = {
     "phoneNumbers": {
         "type": "array",
         "items": {"type": "object", "properties": {"phoneNumber": {"type": "string"}}, "required": ["phoneNumber"]},
@@ -83,7 +83,7 @@ def plain(printed: Mapping[str, Any]) -> dict[str, Any]:
 
     The first number that is not blank is the number. Raise ValueError if phoneNumbers is not a list of objects.
     """
-    contact = {name: value for name, value in printed.items() if name not in ATTRIBUTES}
+    contact = {name: value for name, value in printed.items() if name not in GWS_ATTRIBUTES}
     numbers = printed.get("phoneNumbers") or []
     if not isinstance(numbers, list) or not all(isinstance(number, dict) for number in numbers):
         raise ValueError('phoneNumbers must be a list: [{"phoneNumber": "…"}].')
@@ -98,8 +98,8 @@ def accepted(sent: Any, location: str) -> Any:
         given = {name: [text for text in texts if not is_blank(text)] for name, texts in sent.items()}
         return {name: texts for name, texts in given.items() if texts and name not in IGNORED_PARAMETERS}
     if request.method == "PUT" and isinstance(sent, dict):
-        facts().gws_attributes = {name: sent[name] for name in ATTRIBUTES if name in sent}
-        return {name: value for name, value in sent.items() if name not in ATTRIBUTES}
+        facts().gws_attributes = {name: sent[name] for name in GWS_ATTRIBUTES if name in sent}
+        return {name: value for name, value in sent.items() if name not in GWS_ATTRIBUTES}
     return sent
 
 
@@ -135,11 +135,11 @@ class DocumentPlugin(BasePlugin):
     def schema_helper(self, name: str, definition: dict[str, Any], **_: Any) -> dict[str, Any] | None:
         """Add the attributes to contacts."""
         if name in {"ContactChanges", "ContactChangesWithId"}:
-            nullable = {key: {**value, "type": [value["type"], "null"]} for key, value in ATTRIBUTES.items()}
+            nullable = {key: {**value, "type": [value["type"], "null"]} for key, value in GWS_ATTRIBUTES.items()}
             return {"properties": definition["properties"] | nullable}
         if name in {"Contact", "SelectedContact"}:
             always = {"required": [*definition["required"], "uri", "path"]} if name == "Contact" else {}
-            return {"properties": definition["properties"] | ATTRIBUTES, **always}
+            return {"properties": definition["properties"] | GWS_ATTRIBUTES, **always}
         return None
 
     def operation_helper(self, path: str | None = None, operations: dict[str, Any] | None = None, **_: Any) -> None:
@@ -150,7 +150,7 @@ class DocumentPlugin(BasePlugin):
                 parameter["allowEmptyValue"] = not parameter["required"]
                 if parameter["name"] == "fields":
                     items = parameter["schema"]["items"]
-                    more = {"items": {**items, "enum": [*items["enum"], *ATTRIBUTES]}}
+                    more = {"items": {**items, "enum": [*items["enum"], *GWS_ATTRIBUTES]}}
                     parameter["schema"] = {**parameter["schema"], **more}
             parameters += [component_name(name) for name in IGNORED_PARAMETERS]
             for status, answer in operation["responses"].items():
@@ -161,7 +161,7 @@ class DocumentPlugin(BasePlugin):
 def complete(content: dict[str, Any], created_here: bool) -> None:
     """Add to the example of an answer what is there besides; `created_here`: it is the answer to a POST."""
     example = dict(content["example"])
-    uri = ATTRIBUTES["uri"]["example"].rpartition("/")[0]
+    uri = GWS_ATTRIBUTES["uri"]["example"].rpartition("/")[0]
     if "contacts" in example:
         example["contacts"] = [each | attributes_of(each, uri) for each in example["contacts"]]
     if "contact" in example:

@@ -155,7 +155,7 @@ def object_row(value: Any, line: int, reading: Reading) -> Row:
     try:
         members = gws.plain(value)
     except ValueError as error:
-        members, problem = {name: value[name] for name in value if name not in gws.ATTRIBUTES}, str(error)
+        members, problem = {name: value[name] for name in value if name not in gws.GWS_ATTRIBUTES}, str(error)
     try:
         # An integer becomes text: employee IDs and extensions are often written as one.
         values = reading.columns.values(

@@ -22,17 +22,20 @@ class Attribute(NamedTuple):
     """What an attribute is; schemas, filters, sorts, files and the document are made from it."""
 
     name: str  # in the API and in files
-    key_column: str  # what filters compare
-    order_column: str  # what sorts compare
-    make_key: Callable[[str], str]  # from a value to its key
-    max_length: int  # characters
-    types: tuple[str, ...]  # the types of contacts that have it
+    key_column: str  # what filters and sorts compare
     description: str
     example: str
+    make_key: Callable[[str], str] = order_key  # from a value to its key
+    order_column: str = ""  # what sorts compare, if it is not the key
+    max_length: int = 255  # characters
+    types: tuple[str, ...] = TYPES  # the types of contacts that have it
     required: bool = False
     unique: bool = False  # no two contacts have the same
     client_writes: bool = False  # clients write it on Custom contacts
     search_mark: str | None = None  # q and filterParameters look into it as a name; the mark of its words
+    # Of several filters, contacts are looked up by the attribute with the least, and tested by the others: it is more
+    # where many contacts share a value. Without statistics, SQLite takes all indexes for equally good.
+    lookup_rank: int = 0
 
 
 ID = re.compile("[0-9a-f]{32}")
@@ -56,47 +59,78 @@ USER = ("User",)
 # In the order of the JSON.
 _TABLE = [
     Attribute(
-        *("id", "id", "id", id_key, 32, TYPES),
-        *("Identifies the contact; it never changes.", "6a0b3eb57387d2b79d756c41f02c8e13"),
+        name="id",
+        key_column="id",
+        description="Identifies the contact; it never changes.",
+        example="6a0b3eb57387d2b79d756c41f02c8e13",
+        make_key=id_key,
+        max_length=32,
         required=True,
         unique=True,
     ),
     Attribute(
-        *("name", "name_key", "name_key", order_key, 255, TYPES),
-        *("The name of a queue, or a user's first and last name.", "Joe Johnson"),
+        name="name",
+        key_column="name_key",
+        description="The name of a queue, or a user's first and last name.",
+        example="Joe Johnson",
         required=True,
         client_writes=True,
         search_mark="",
+        lookup_rank=3,
     ),
     Attribute(
-        *("type", "type", "type", str.capitalize, 6, TYPES),
-        *("What the contact is.", "User"),
+        name="type",
+        key_column="type",
+        description="What the contact is.",
+        example="User",
+        make_key=str.capitalize,
+        max_length=6,
         required=True,
+        lookup_rank=4,
     ),
     Attribute(
-        *("phoneNumber", "phone_key", "phone_order", number_key, 64, TYPES),
-        *("The number at which the contact is reached, as it was written.", "15002"),
+        name="phoneNumber",
+        key_column="phone_key",
+        description="The number at which the contact is reached, as it was written.",
+        example="15002",
+        make_key=number_key,
+        order_column="phone_order",
+        max_length=64,
         client_writes=True,
     ),
     Attribute(
-        *("userName", "user_name_key", "user_name_key", order_key, 255, USER),
-        *("The name with which a User logs in.", "joej"),
+        name="userName",
+        key_column="user_name_key",
+        description="The name with which a User logs in.",
+        example="joej",
+        types=USER,
         unique=True,
         search_mark=LOGIN,
     ),
     Attribute(
-        *("firstName", "first_name_key", "first_name_key", order_key, 255, USER),
-        *("A User's first name.", "Joe"),
+        name="firstName",
+        key_column="first_name_key",
+        description="A User's first name.",
+        example="Joe",
+        types=USER,
         search_mark="",
+        lookup_rank=2,
     ),
     Attribute(
-        *("lastName", "last_name_key", "last_name_key", order_key, 255, USER),
-        *("A User's last name.", "Johnson"),
+        name="lastName",
+        key_column="last_name_key",
+        description="A User's last name.",
+        example="Johnson",
+        types=USER,
         search_mark="",
+        lookup_rank=1,
     ),
     Attribute(
-        *("employeeId", "employee_id_key", "employee_id_key", order_key, 255, USER),
-        *("A User's employee ID.", "E-1000"),
+        name="employeeId",
+        key_column="employee_id_key",
+        description="A User's employee ID.",
+        example="E-1000",
+        types=USER,
     ),
 ]
 ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
@@ -108,7 +142,7 @@ CLIENT_ATTRIBUTES = tuple(name for name, attribute in VALUES.items() if attribut
 SEARCHED = {name: attribute.search_mark for name, attribute in VALUES.items() if attribute.search_mark is not None}
 
 # The columns that a write sets; row_of() makes their values.
-_columns = [column for each in _TABLE for column in (each.key_column, each.order_column)]
+_columns = [column for each in _TABLE for column in (each.key_column, each.order_column) if column]
 ROW_COLUMNS = (*dict.fromkeys(_columns), "words", "texts", "json")
 REQUIRED_COLUMNS = {"words", "texts", "json", *(each.key_column for each in _TABLE if each.required)}
 UNIQUE_COLUMNS = {each.key_column for each in _TABLE if each.unique}
@@ -179,19 +213,19 @@ class LastSync(Table):
 
 
 # A contact's row: the values of ROW_COLUMNS by column.
-Row = dict[str, str | None]
+ContactRow = dict[str, str | None]
 
 encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def row_of(contact: Mapping[str, str]) -> Row:
+def row_of(contact: Mapping[str, str]) -> ContactRow:
     """Return the row of a contact in the API's terms, whose values are clean, with its id and type."""
     values = {name: contact[name] for name in ATTRIBUTES if name in contact}
-    row: Row = dict.fromkeys(ROW_COLUMNS)
+    row: ContactRow = dict.fromkeys(ROW_COLUMNS)
     for name, value in values.items():
         attribute = ATTRIBUTES[name]
         row[attribute.key_column] = attribute.make_key(value)
-        if attribute.order_column != attribute.key_column:
+        if attribute.order_column:
             row[attribute.order_column] = order_key(value)
     searched = [(mark, values[name]) for name, mark in SEARCHED.items() if name in values]
     return row | search_columns(searched, values.get("phoneNumber", "")) | {"json": encode_json(values)}
@@ -230,7 +264,7 @@ def update_statement(columns: tuple[str, ...], if_unchanged: bool) -> Compiled:
     return Compiled(update.where(IDENTIFIED))
 
 
-def differing(old: Row, new: Row) -> Row:
+def differing(old: ContactRow, new: ContactRow) -> ContactRow:
     """Return the columns of a new row that differ: SQLite writes every index of a column that is set."""
     return {column: value for column, value in new.items() if value != old[column]}
 
@@ -274,14 +308,14 @@ def remove(contact_id: str, known_json: bytes) -> bool:
 
 
 def apply_differences(
-    database: peewee.SqliteDatabase, removed: Iterable[str], changed: Iterable[Row], added: Iterable[Row]
+    database: peewee.SqliteDatabase, removed: Iterable[str], changed: Iterable[ContactRow], added: Iterable[ContactRow]
 ) -> None:
     """Write the differences of a sync in one transaction: ids to remove, rows of contacts with these ids, and new rows.
 
     A userName or queue's name may be that of another contact, which gets its own in this transaction or a later one.
     """
-    updates: dict[tuple[str, ...], list[Row]] = {}
-    taking: dict[str, list[Row]] = {type_: [] for type_ in UNIQUE_KEYS}
+    updates: dict[tuple[str, ...], list[ContactRow]] = {}
+    taking: dict[str, list[ContactRow]] = {type_: [] for type_ in UNIQUE_KEYS}
     gone = []
     for row in changed:
         known = FIND_ROW.rows(row, database)

@@ -1,4 +1,4 @@
-"""The document of the API, and the page that shows it (/docs). Its constant parts stand in openapi.json."""
+"""The document of the API, and the page that shows it (/docs). Its constant parts stand in document.json."""
 
 import json
 from collections.abc import Mapping
@@ -68,7 +68,7 @@ def parameter_example(_: Any, field: fields.Field, *, ret: dict[str, Any]) -> di
 
 def init_app(app: Flask) -> ContactsApi:
     """Return flask-smorest's Api, whose document has the constant parts as well."""
-    constant = json.loads((FOLDER / "openapi.json").read_text(encoding="utf-8"))
+    constant = json.loads((FOLDER / "document.json").read_text(encoding="utf-8"))
     constant["components"]["securitySchemes"]["role"]["name"] = app.config["ROLE_HEADER"]
     if app.config["ROLES"]:
         described = (

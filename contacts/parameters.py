@@ -8,7 +8,7 @@ from marshmallow import ValidationError, fields, post_load, validates_schema
 
 from contacts import gws
 from contacts.errors import StatusCode, reason
-from contacts.model import ATTRIBUTES, TYPES
+from contacts.model import ATTRIBUTES, SEARCHED, TYPES
 from contacts.query import MAX_INTEGER, Query
 from contacts.schemas import LINE, LINE_WITHOUT_COMMAS, Strict, field_error
 from contacts.text import check_characters, is_blank, same_key, words
@@ -89,7 +89,7 @@ def types(texts: list[str]) -> list[str]:
 
 def selection(texts: list[str]) -> tuple[str, ...] | None:
     """Return the attributes that `fields` selects, in the order of the JSON; None for all."""
-    shown = (*ATTRIBUTES, *(gws.ATTRIBUTES if gws.is_on() else ()))
+    shown = (*ATTRIBUTES, *(gws.GWS_ATTRIBUTES if gws.is_on() else ()))
     names = chosen(parts(texts), (*shown, "*"))
     return None if "*" in names else tuple(name for name in shown if name in names)
 
@@ -108,7 +108,7 @@ def limited(terms: list[str]) -> list[str]:
     return terms
 
 
-def typed(texts: list[str]) -> str:
+def search_text(texts: list[str]) -> str:
     """Return the text of q; raise ValidationError if it is blank, or has too many words or too long ones."""
     text = single(texts)
     limited([text])
@@ -178,14 +178,14 @@ class ListQuery(Strict.from_dict(FILTER_FIELDS)):  # type: ignore[misc]
     )
     filterParameters = list_field(
         patterns,
-        "Arguments with commas between. For each, a whole name (name, userName, firstName, lastName) or the phone "
-        "number must match; `*` stands for any characters, also none.",
+        f"Arguments with commas between. For each, a whole name ({', '.join(SEARCHED)}) or the phone number must "
+        "match; `*` stands for any characters, also none.",
         ["support*", "800*"],
         {"pattern": LINE_WITHOUT_COMMAS},
         maxItems=MAX_SEARCH_TERMS,
     )
     q = field(
-        typed,
+        search_text,
         "Search as you type: each word starts a word of a name, or stands in the phone number (at its start below "
         "three characters), ignoring case and accents. Where nothing is found so, words are looked for inside others, "
         "and then similar ones.",

@@ -29,10 +29,6 @@ MAX_SORTED_HITS, MAX_SORTED_SHARE = 500, 1 / 64
 # The largest integer that SQLite binds.
 MAX_INTEGER = 2**63 - 1
 
-# The attributes of which a value may be shared by many contacts, by ever more. SQLite looks contacts up by the first
-# attribute that a query filters by, and tests the others: without statistics, it takes all indexes for equally good.
-SHARED = ("lastName", "firstName", "name", "type")
-
 
 class Query(NamedTuple):
     """The query of a client. Its values are as the client wrote them, trimmed."""
@@ -183,7 +179,7 @@ def plan(query: Query, match: str, searched: dict[str, Any]) -> tuple[Shape, dic
     values: dict[str, Any] = {"limit": MAX_INTEGER if query.limit is None else query.limit, "offset": query.offset}
     filters = []
     given = simplified(query.filters)
-    for name in (*(name for name in given if name not in SHARED), *(name for name in SHARED if name in given)):
+    for name in sorted(given, key=lambda name: ATTRIBUTES[name].lookup_rank):
         kind, values[name] = plan_filter(name, given[name])
         filters.append((name, kind))
     filters.sort(key=lambda each: each[1] == "present")  # most have one

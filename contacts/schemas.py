@@ -154,7 +154,7 @@ class ContactChangesWithId(ContactChanges):
     )
 
 
-# Contacts in answers: they document, and are not used to make the JSON. What is around them stands in openapi.json.
+# Contacts in answers: they document, and are not used to make the JSON. What is around them stands in document.json.
 
 
 def answered(required: bool) -> dict[str, fields.Field]:

@@ -66,7 +66,7 @@ TESTS: dict[str, tuple[Any, ...]] = {
 
 # What the index finds, with the columns that counts and sorts need of it.
 HITS = NodeList((ContactSearch, SQL("CROSS JOIN"), Contact, SQL("INDEXED BY contact_in_search")))
-FOUND = (
+HIT_CONDITIONS = (
     Expression(ContactSearch.match, "MATCH", parameter("index_query")),
     Expression(Contact.seq, "=", ContactSearch.seq),
 )
@@ -111,7 +111,7 @@ def order(shape: Shape, backward: bool = False) -> list[Any]:
     nulls = "FIRST" if backward else "LAST"
     ordered = []
     for attribute in attributes:
-        column = getattr(Contact, attribute.order_column)
+        column = getattr(Contact, attribute.order_column or attribute.key_column)
         directed = column.desc() if down else column.asc()
         ordered.append(directed if attribute.required else NodeList((directed, SQL(f"NULLS {nulls}"))))
     return [*ordered, Contact.seq.desc() if down else Contact.seq.asc()]
@@ -123,11 +123,11 @@ def source(shape: Shape, columns: Sequence[Any], by_order: bool = False) -> Any:
         of_one_type = shape.filters[:1] == (("type", "one"),) and shape.sort in {(), ("name",), ("type",)}
         return Contact.select(*columns).where(SQL("1"), *conditions(shape, by_order and not of_one_type))
     if by_order:
-        hits = ContactSearch.select(ContactSearch.seq).where(FOUND[0])
+        hits = ContactSearch.select(ContactSearch.seq).where(HIT_CONDITIONS[0])
         return Contact.select(*columns).where(
             Expression(without_index(Contact.seq), "IN", hits), *conditions(shape, by_order)
         )
-    return Contact.select(*columns).from_(HITS).where(*FOUND, *conditions(shape, by_order=True))
+    return Contact.select(*columns).from_(HITS).where(*HIT_CONDITIONS, *conditions(shape, by_order=True))
 
 
 def ranked(shape: Shape, backward: bool = False) -> list[Any]:
@@ -164,7 +164,7 @@ def hits_statement(shape: Shape) -> Compiled:
 def seqs_of_hits(shape: Shape) -> Any:
     """Return the query for the seq of all contacts of a shape; the index of words alone is asked where it tells."""
     if shape.indexed and not shape.filters and not shape.test:
-        return ContactSearch.select(ContactSearch.seq.alias("seq")).where(FOUND[0])
+        return ContactSearch.select(ContactSearch.seq.alias("seq")).where(HIT_CONDITIONS[0])
     return source(shape, [Contact.seq])
 
 
@@ -211,7 +211,7 @@ def rank_statements(shape: Shape, rank: int) -> tuple[Compiled, Compiled]:
         return page_of_rows(seqs, ordered), counting(hits)
     if rank == 1:
         whole_words = Expression(ContactSearch.match, "MATCH", parameter("whole_words"))
-        hits = Contact.select(Contact.seq).from_(HITS).where(whole_words, FOUND[1], IN_ORDER, *tests)
+        hits = Contact.select(Contact.seq).from_(HITS).where(whole_words, HIT_CONDITIONS[1], IN_ORDER, *tests)
         return page_of_rows(paged(hits.order_by(*ordered)), ordered), counting(hits)
     if rank == 2:
         tests.append(STARTS)

@@ -18,7 +18,7 @@ from contacts.parsing import ContactsBlueprint
 blp = ContactsBlueprint("contacts", __name__, description="One directory of Users, Queues and Custom contacts.")
 
 # The {id} of a path.
-ID = {
+ID_PARAMETER = {
     "in": "path",
     "name": "id",
     "description": "The id of the contact, ignoring case.",
@@ -72,7 +72,7 @@ class Contacts(MethodView):
         return remove(asked["id"])
 
 
-@blp.route("/contacts/<id>", parameters=[ID])
+@blp.route("/contacts/<id>", parameters=[ID_PARAMETER])
 class Contact(MethodView):
     """One contact."""
 

@@ -5,7 +5,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,12 @@ class Command(click.Command):
                     f"there is no database {path}; is CONTACTS_DATABASE as the service has it? "
                     "The service makes it when it starts, and so do sync and import."
                 )
-            upgrades.prepare(str(path))
+            with redirect_stdout(sys.stderr):  # what an upgrade logs is none of the command's output
+                upgrades.prepare(str(path))
             with ended_by_sigterm():
                 return super().invoke(ctx)
+        except BrokenPipeError:  # nobody reads on, as `head`: click ends without a word
+            raise
         except (SettingsError, SyncError, FileError, tokens.TokenError, MaintenanceError, OSError) as error:
             raise click.ClickException(str(error)) from None
         except (sqlite3.Error, peewee.DatabaseError) as error:

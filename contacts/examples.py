@@ -21,7 +21,7 @@ IMPORT_CSV = "name,phoneNumber\nSome Contact,xxx-xxx-xxxx\n"
 IMPORTED = {**DONE, "summary": {"added": 1, "unchanged": 0, "rejected": 0}, "rejected": []}
 IMPORT_REFUSED = {
     "statusCode": 2,
-    "statusMessage": "1 bad rows; nothing was changed.",
+    "statusMessage": "1 bad row; nothing was changed.",
     "summary": {"added": 0, "unchanged": 1, "rejected": 1},
     "rejected": [{"line": 3, "errors": {"name": ["A Custom needs one."]}}],
 }

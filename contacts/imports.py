@@ -14,7 +14,7 @@ from contacts import answers, examples, files, logs, model
 from contacts.errors import ApiError, StatusCode, unavailable_error
 from contacts.parameters import choice
 from contacts.parsing import read_body
-from contacts.rows import Columns, FileError, Reading, Row
+from contacts.rows import Columns, FileError, Reading, Row, bad_rows
 from contacts.schemas import Strict
 from contacts.sync import Report, Rules, Sync, SyncError
 from contacts.views import blp
@@ -79,7 +79,7 @@ class Import(MethodView):
         except SyncError:
             raise unavailable_error("Another sync or import is running; try again when it is done.") from None
         if report.refused:
-            message = f"{report.summary.rejected} bad rows; nothing was changed."
+            message = f"{bad_rows(report.summary.rejected)}; nothing was changed."
             answer = {"statusCode": int(StatusCode.INVALID), "statusMessage": message, **answer}
             return answers.json_answer(model.encode_json(answer).encode(), 422)
         if report.summary.added and not dry_run:

@@ -34,6 +34,11 @@ class Row(NamedTuple):
     problem: str = ""
 
 
+def bad_rows(number: int) -> str:
+    """Return in words how many rows are bad."""
+    return f"{number} bad row{'' if number == 1 else 's'}"
+
+
 class Column(NamedTuple):
     """What a column stands for: an attribute ("": it is left out), and the rank among the columns for it."""
 
@@ -104,8 +109,9 @@ class Columns:
 
     def check_named(self) -> None:
         """Raise FileError if --column names a column that the file does not have."""
-        if missing := self.named.keys() - set(map(spelling, self.known)):
-            raise FileError(f"there is no column {', '.join(sorted(missing))}; there are: {', '.join(self.known)}")
+        present = set(map(spelling, self.known))
+        if missing := [name for name in self.given if spelling(name) not in present]:
+            raise FileError(f"there is no column {', '.join(missing)}; there are: {', '.join(self.known)}")
 
 
 class Reading(NamedTuple):

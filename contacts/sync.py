@@ -15,7 +15,7 @@ import peewee
 
 from contacts.database import try_lock
 from contacts.model import ATTRIBUTES, TYPES, Contact, LastSync, apply_differences, read_id
-from contacts.rows import Row
+from contacts.rows import Row, bad_rows
 from contacts.staging import MATCHED_BY, staging
 from contacts.text import clean
 from contacts.transactions import merge_search_index, write_transaction
@@ -158,8 +158,8 @@ class Sync:
         """Return why nothing may be changed: bad rows, or more removals than allowed, as the file may be cut off."""
         if summary.rejected and not rules.despite_rejected:
             return (
-                f"{summary.rejected} bad rows; nothing was changed. "
-                "Mend them, or say --rejects FILE to put them there and apply the rest."
+                f"{bad_rows(summary.rejected)}; nothing was changed. "
+                "Mend what is wrong, or say --rejects FILE to put bad rows there and apply the rest."
             )
         present = Contact.select().where(Contact.type == self.type).count(self.database)
         limit = rules.max_delete

@@ -16,7 +16,7 @@ from contacts.cli import INPUT_FILE, OUTPUT_FILE, Command
 from contacts.database import separate_connection
 from contacts.maintenance import MaintenanceError, refuse_database, replacing
 from contacts.model import ATTRIBUTES, TYPES, VALUES, Contact
-from contacts.rows import Columns, FileError, Reading, Row
+from contacts.rows import Columns, FileError, Reading, Row, bad_rows
 from contacts.sync import Report, Rules, Sync
 
 COLUMN_ADVICE = " (--column '{name}=phoneNumber' reads it as one of these, --ignore-extra leaves others out)"
@@ -204,7 +204,7 @@ def print_report(sync: Sync, report: Report, columns: Columns) -> None:
         for column, reason in reasons.items():
             click.echo(f"line {row.line}, {column}: {reason}", err=True)
     if report.summary.rejected > MAX_SHOWN_REJECTS:
-        click.echo(f"… and {report.summary.rejected - MAX_SHOWN_REJECTS} more bad rows", err=True)
+        click.echo(f"… and {bad_rows(report.summary.rejected - MAX_SHOWN_REJECTS)} more", err=True)
     for attribute, number in report.lost.items():
         click.echo(f"warning: no row has a value for {attribute}, and {number} contacts lose theirs", err=True)
     if sync.match_by:

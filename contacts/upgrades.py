@@ -47,8 +47,10 @@ def upgrade(path: Path, version: int) -> None:
     What follows from the contacts' values is made anew. Users and Queues whose names are now the same text as an
     earlier one's are left out: the next sync brings in what is right.
     """
+    copy = path.with_name(f"{path.name}.v{version}-backup")
+    log.info("upgrading the database from schema version %d to %d; a copy of it is %s", version, SCHEMA_VERSION, copy)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        back_up(connection, path.with_name(f"{path.name}.v{version}-backup"))
+        back_up(connection, copy)
         make_anew(connection)
 
 
@@ -71,7 +73,7 @@ def back_up(connection: sqlite3.Connection, path: Path) -> None:
     """
     if path.exists():
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as earlier:
-            if state(earlier) != state(connection):
+            if state_of(earlier) != state_of(connection):
                 raise SettingsError(
                     f"{str(path)!r} is there already, and is not the copy of the database that an upgrade would make; "
                     "move it away and start again. Nothing was changed."
@@ -85,7 +87,7 @@ def back_up(connection: sqlite3.Connection, path: Path) -> None:
             raise SettingsError(f"{str(path)!r} would not be a sound copy before the upgrade: {found}")
 
 
-def state(connection: sqlite3.Connection) -> tuple[int, int, int]:
+def state_of(connection: sqlite3.Connection) -> tuple[int, int, int]:
     """Return the version, the revision and the number of tokens, by which states of a database are told apart."""
     row = connection.execute(
         "SELECT (SELECT user_version FROM pragma_user_version), revision, (SELECT count(*) FROM token) FROM directory"
@@ -127,11 +129,13 @@ def prepare(name: str, renumber: bool = False) -> None:
                         f"the service's CONTACTS_COUNTRY_CODE, _TRUNK_PREFIX, _INTERNATIONAL_PREFIX are {known!r} and "
                         f"here {','.join(phone.site.plan)!r}; set them alike, or start the service with the new ones"
                     )
+                if version:
+                    log.info("making all keys anew for the numbering plan %s", phone.plan_text())
                 with closing(sqlite3.connect(path, isolation_level=None, timeout=WRITE_TIMEOUT_S)) as connection:
                     make_anew(connection)
             remember_file(path)
     except (OSError, sqlite3.Error) as error:
-        raise SettingsError(f"CONTACTS_DATABASE={name!r}: {reason(path, error)}") from None
+        raise SettingsError(f"CONTACTS_DATABASE={name!r}: {why_unusable(path, error)}") from None
 
 
 @contextmanager
@@ -192,7 +196,7 @@ def create(path: Path) -> None:
         connection.executescript(f"BEGIN IMMEDIATE;\n{SCHEMA.read_text(encoding='utf-8')}\nCOMMIT;")
 
 
-def reason(path: Path, error: Exception) -> str:
+def why_unusable(path: Path, error: Exception) -> str:
     """Return in a few words why the file cannot be used."""
     if not os.path.isdir(path.parent):  # not Path.is_dir, which raises for too long a name
         return f"there is no folder {str(path.parent)!r}"

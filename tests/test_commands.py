@@ -114,6 +114,19 @@ def test_export_writes_to_standard_output(flask, custom):
     )
 
 
+def test_an_export_whose_reader_goes_away_says_nothing(flask, directory, path):
+    with subprocess.Popen(
+        [sys.executable, "-m", "flask", "export", "-", "--format", "ndjson"],
+        cwd=ROOT,
+        env={**os.environ, "CONTACTS_DATABASE": str(path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
 def test_an_empty_directory_is_exported(flask, tmp_path):
     for name, text in (("a.csv", "id,type,name,phoneNumber\n"), ("a.json", "[]\n"), ("a.ndjson", "")):
         flask("export", str(tmp_path / name), "--type", "Queue")

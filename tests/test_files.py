@@ -262,7 +262,7 @@ def test_a_column_that_is_none_is_refused(option, flask):
 @pytest.mark.parametrize(("name", "text"), [("a.csv", "name\nAnn\n"), ("a.json", '[{"name":"Ann"}]')])
 def test_a_named_column_that_is_not_there_changes_nothing(name, text, flask, agent):
     output = flask("import", "--column", "Tel=phoneNumber", file=text, name=name, status=1)
-    assert "there is no column tel; there are: name" in output
+    assert "there is no column Tel; there are: name" in output
     assert agent.names() == []
 
 

@@ -249,7 +249,7 @@ def test_a_bad_row_is_reported_and_nothing_changes(case, sync, user, sql):
     output = sync(text, status=1)
     for message in messages:
         assert message in output
-    assert f"{len(messages)} bad rows; nothing was changed" in output
+    assert f"{len(messages)} bad row{'s'[: len(messages) > 1]}; nothing was changed" in output
     assert sql("SELECT * FROM contact") == before
 
 
@@ -270,7 +270,7 @@ def test_a_queue_has_no_user_attributes(sync):
 def test_many_bad_rows_are_summed_up(sync):
     output = sync("userName,name\n" + ",x\n" * 30, status=1)
     assert output.count("A User needs one.") == 20
-    assert "… and 10 more bad rows" in output
+    assert "… and 10 bad rows more" in output
 
 
 def test_rejects_takes_the_bad_rows_and_applies_the_good_ones(sync, agent, user, tmp_path):

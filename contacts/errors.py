@@ -107,8 +107,11 @@ UNAVAILABLE = {
     sqlite3.SQLITE_READONLY: "The directory's file cannot be written.",
     sqlite3.SQLITE_IOERR: "The directory's disk does not answer as it should.",
     sqlite3.SQLITE_CANTOPEN: "The directory's file cannot be opened.",
+    **dict.fromkeys(
+        (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),
+        "The directory's file is damaged: stop the service, keep the file, and restore the last backup.",
+    ),
 }
-
 
 # Errors of files that are no database's, as an answer that is too long for memory is kept in one.
 UNAVAILABLE_FILES = {

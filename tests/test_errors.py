@@ -487,6 +487,19 @@ def test_disk_that_takes_no_more_is_503_and_leaves_all_as_it_was(admin, custom, 
     assert sql("PRAGMA integrity_check") == [("ok",)]
 
 
+def test_a_damaged_file_is_503_and_says_what_to_do(admin, custom, sql, path):
+    db.close()  # with what it has read
+    [(page, size)] = sql("SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'contact'")
+    sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"x" * size)
+    for url in ("/contacts", f"/contacts/{custom['id']}"):
+        response = admin.get(url)
+        check_unavailable(response)
+        assert "restore the last backup" in response.json["statusMessage"]
+
+
 LEAKS = ("select", "insert", "update", "delete", "table", "trigger", "sqlite", "peewee", "traceback", "error:", ".py")
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from peewee import SqliteDatabase
 
 from bench.people import contacts
+from contacts import staging
 from contacts.database import PRAGMAS
 from contacts.model import ADD, new_id, row_of
 from contacts.upgrades import prepare
@@ -45,7 +46,7 @@ def plain_insert(path: Path, rows: list[tuple[str, ...]]) -> float:
     prepare(str(path))
     users = [{name: value for name, value in zip(HEADER, row, strict=True) if value} for row in rows]
     ready = [row_of({"id": new_id(), "type": "User", **user}) for user in users]
-    database = SqliteDatabase(str(path), pragmas=PRAGMAS)
+    database = SqliteDatabase(str(path), pragmas=PRAGMAS | staging.PRAGMAS)
     with database.connection_context():
         started = time.perf_counter()
         with database.atomic("IMMEDIATE"):

@@ -5,12 +5,14 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -293,6 +295,14 @@ def workers(pid):
         return [int(child) for child in children.read().split()]
 
 
+def is_master(pid):
+    """Return whether a process has the signal handlers of gunicorn's master, as a worker has that was just forked."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())[1]
+        return bool(int(caught, 16) >> (signal.SIGHUP - 1) & 1)
+    return False
+
+
 class Service:
     """A real gunicorn on 127.0.0.1, with its own database; `launcher` is a command that starts it."""
 
@@ -323,6 +333,9 @@ class Service:
 
     def stop(self):
         """End it and return what it printed."""
+        # gunicorn waits for as long as a request may take for a worker that was sent the signal too early.
+        if is_master(self.process.pid):
+            wait_for(lambda: not any(map(is_master, workers(self.process.pid))))
         self.process.terminate()
         self.process.wait(timeout=40)
         if not self.log.closed:

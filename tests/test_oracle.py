@@ -246,7 +246,7 @@ class Chance:
         )
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_answers_as_the_contract_says(app, agent, seed):
     chance = Chance(seed)
     taken = set()

@@ -21,8 +21,8 @@ from app import create_app
 from bench import machine
 from bench.people import DATA, database
 from contacts import query
+from contacts.attributes import ATTRIBUTES
 from contacts.database import db
-from contacts.model import ATTRIBUTES
 from contacts.parameters import ListQuery
 
 

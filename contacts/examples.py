@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from contacts.model import ATTRIBUTES
+from contacts.attributes import ATTRIBUTES
 
 USER = {name: attribute.example for name, attribute in ATTRIBUTES.items()}
 QUEUE = {"id": "00000000010e01af229c39b0bb2e0148", "name": "Support", "type": "Queue", "phoneNumber": "8003"}

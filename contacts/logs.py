@@ -12,8 +12,8 @@ from typing import Any
 from flask import Flask
 from werkzeug.local import LocalProxy
 
+from contacts.attributes import ATTRIBUTES
 from contacts.facts import facts
-from contacts.model import ATTRIBUTES
 
 audit_log = logging.getLogger("contacts.audit")
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import peewee
 from peewee import fn
 
+from contacts.attributes import TYPES
 from contacts.database import SCHEMA, SCHEMA_VERSION, database_path, separate_connection
-from contacts.model import FIND_ROW, ROW_COLUMNS, TYPES, Contact, Directory, differing, row_of, update_statement
+from contacts.model import FIND_ROW, ROW_COLUMNS, Contact, Directory, differing, row_of, update_statement
 from contacts.transactions import write_transaction
 
 CONTACTS_PER_REPAIR = 500  # in one transaction: others write in between

@@ -13,9 +13,10 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from contacts.attributes import TYPES
 from contacts.database import database_path
 from contacts.errors import ApiError, StatusCode
-from contacts.model import TYPES, Directory, LastSync
+from contacts.model import Directory, LastSync
 from contacts.roles import is_trusted
 from contacts.settings import trusted_proxies
 

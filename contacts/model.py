@@ -1,151 +1,24 @@
-"""The attributes of a contact, the tables of schema.sql as peewee models, and the statements that write contacts."""
+"""The tables of schema.sql as peewee models, and the statements that write contacts."""
 
 import json
-import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import peewee
 
+from contacts.attributes import ATTRIBUTES, ID, SEARCHED
 from contacts.database import MAX_STATEMENTS, Compiled, Table, parameter
-from contacts.phone import number_key
-from contacts.search import LOGIN, search_columns
+from contacts.search import search_columns
 from contacts.text import order_key
 from contacts.transactions import write_transaction
 
-TYPES = ("Custom", "Queue", "User")
-
-
-class Attribute(NamedTuple):
-    """What an attribute is; schemas, filters, sorts, files and the document are made from it."""
-
-    name: str  # in the API and in files
-    key_column: str  # what filters and sorts compare
-    description: str
-    example: str
-    make_key: Callable[[str], str] = order_key  # from a value to its key
-    order_column: str = ""  # what sorts compare, if it is not the key
-    max_length: int = 255  # characters
-    types: tuple[str, ...] = TYPES  # the types of contacts that have it
-    required: bool = False
-    unique: bool = False  # no two contacts have the same
-    client_writes: bool = False  # clients write it on Custom contacts
-    search_mark: str | None = None  # q and filterParameters look into it as a name; the mark of its words
-    # Of several filters, contacts are looked up by the attribute with the least, and tested by the others: it is more
-    # where many contacts share a value. Without statistics, SQLite takes all indexes for equally good.
-    lookup_rank: int = 0
-
-
-ID = re.compile("[0-9a-f]{32}")
-GIVEN_ID = re.compile(r"[0-9a-f]{32}|(\{)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(?(1)\})", re.IGNORECASE)
-
-
-def id_key(text: str) -> str:
-    """Return an id as it is kept: a GUID without its braces and dashes, in lower case."""
-    return text.strip("{}").replace("-", "").lower()
-
-
-def read_id(text: str) -> str:
-    """Return the id that a file gives; raise ValueError if it is none."""
-    if not GIVEN_ID.fullmatch(text.strip()):
-        raise ValueError("Must be 32 hexadecimal digits, with or without the dashes and braces of a GUID.")
-    return id_key(text.strip())
-
-
-USER = ("User",)
-
-# In the order of the JSON.
-_TABLE = [
-    Attribute(
-        name="id",
-        key_column="id",
-        description="Identifies the contact; it never changes.",
-        example="6a0b3eb57387d2b79d756c41f02c8e13",
-        make_key=id_key,
-        max_length=32,
-        required=True,
-        unique=True,
-    ),
-    Attribute(
-        name="name",
-        key_column="name_key",
-        description="The name of a queue, or a user's first and last name.",
-        example="Joe Johnson",
-        required=True,
-        client_writes=True,
-        search_mark="",
-        lookup_rank=3,
-    ),
-    Attribute(
-        name="type",
-        key_column="type",
-        description="What the contact is.",
-        example="User",
-        make_key=str.capitalize,
-        max_length=6,
-        required=True,
-        lookup_rank=4,
-    ),
-    Attribute(
-        name="phoneNumber",
-        key_column="phone_key",
-        description="The number at which the contact is reached, as it was written.",
-        example="15002",
-        make_key=number_key,
-        order_column="phone_order",
-        max_length=64,
-        client_writes=True,
-    ),
-    Attribute(
-        name="userName",
-        key_column="user_name_key",
-        description="The name with which a User logs in.",
-        example="joej",
-        types=USER,
-        unique=True,
-        search_mark=LOGIN,
-    ),
-    Attribute(
-        name="firstName",
-        key_column="first_name_key",
-        description="A User's first name.",
-        example="Joe",
-        types=USER,
-        search_mark="",
-        lookup_rank=2,
-    ),
-    Attribute(
-        name="lastName",
-        key_column="last_name_key",
-        description="A User's last name.",
-        example="Johnson",
-        types=USER,
-        search_mark="",
-        lookup_rank=1,
-    ),
-    Attribute(
-        name="employeeId",
-        key_column="employee_id_key",
-        description="A User's employee ID.",
-        example="E-1000",
-        types=USER,
-    ),
-]
-ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
-
-# The attributes that have a value of their own beside id and type: files bring them.
-VALUES = {name: attribute for name, attribute in ATTRIBUTES.items() if name not in {"id", "type"}}
-USER_ATTRIBUTES = tuple(name for name, attribute in VALUES.items() if attribute.types == USER)
-CLIENT_ATTRIBUTES = tuple(name for name, attribute in VALUES.items() if attribute.client_writes)
-SEARCHED = {name: attribute.search_mark for name, attribute in VALUES.items() if attribute.search_mark is not None}
-
 # The columns that a write sets; row_of() makes their values.
-_columns = [column for each in _TABLE for column in (each.key_column, each.order_column) if column]
+_columns = [column for each in ATTRIBUTES.values() for column in (each.key_column, each.order_column) if column]
 ROW_COLUMNS = (*dict.fromkeys(_columns), "words", "texts", "json")
-REQUIRED_COLUMNS = {"words", "texts", "json", *(each.key_column for each in _TABLE if each.required)}
-UNIQUE_COLUMNS = {each.key_column for each in _TABLE if each.unique}
+REQUIRED_COLUMNS = {"words", "texts", "json", *(each.key_column for each in ATTRIBUTES.values() if each.required)}
+UNIQUE_COLUMNS = {each.key_column for each in ATTRIBUTES.values() if each.unique}
 
 
 def text_column(name: str) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 from marshmallow import ValidationError, fields, post_load, validates_schema
 
 from contacts import gws
+from contacts.attributes import ATTRIBUTES, SEARCHED, TYPES
 from contacts.errors import StatusCode, reason
-from contacts.model import ATTRIBUTES, SEARCHED, TYPES
 from contacts.query import MAX_INTEGER, Query
 from contacts.schemas import LINE, LINE_WITHOUT_COMMAS, Strict, field_error
 from contacts.text import check_characters, is_blank, same_key, words

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import IO, Any, NamedTuple
 
 from contacts import search
+from contacts.attributes import ATTRIBUTES, USER_ATTRIBUTES
 from contacts.database import Compiled, db
-from contacts.model import ATTRIBUTES, USER_ATTRIBUTES
 from contacts.phone import split_numbers
 from contacts.statements import (
     STATE,

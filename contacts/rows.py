@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from contacts.model import ATTRIBUTES
+from contacts.attributes import ATTRIBUTES
 from contacts.text import is_blank
 
 # What Active Directory, LDAP and PowerShell call the attributes. Of several columns for one attribute, the first that

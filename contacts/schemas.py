@@ -4,9 +4,9 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
+from contacts.attributes import ATTRIBUTES, CLIENT_ATTRIBUTES, TYPES
 from contacts.errors import StatusCode, reason
 from contacts.facts import facts
-from contacts.model import ATTRIBUTES, CLIENT_ATTRIBUTES, TYPES
 from contacts.text import LengthError, clean
 
 # One line that is not blank, for programs that read the document; contacts/text.py decides.

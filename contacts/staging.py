@@ -10,8 +10,9 @@ from typing import Any
 import peewee
 from peewee import JOIN, Case, Expression, Value, fn
 
+from contacts.attributes import ATTRIBUTES, VALUES
 from contacts.database import Compiled, Table, parameter, separate_connection
-from contacts.model import ATTRIBUTES, VALUES, Contact, encode_json, new_id, row_of
+from contacts.model import Contact, encode_json, new_id, row_of
 from contacts.rows import Row
 
 # The attribute by whose key a row is matched with a contact of its type; Custom contacts also by that of their number.

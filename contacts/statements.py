@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import peewee
 from peewee import SQL, Case, Expression, NodeList, fn
 
+from contacts.attributes import ATTRIBUTES, SEARCHED
 from contacts.database import MAX_STATEMENTS, Compiled, parameter
-from contacts.model import ATTRIBUTES, JSON, SEARCHED, Contact, ContactSearch, Directory
+from contacts.model import JSON, Contact, ContactSearch, Directory
 
 
 class Shape(NamedTuple):

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, Self
 
 import peewee
 
+from contacts.attributes import ATTRIBUTES, TYPES, read_id
 from contacts.database import try_lock
-from contacts.model import ATTRIBUTES, TYPES, Contact, LastSync, apply_differences, read_id
+from contacts.model import Contact, LastSync, apply_differences
 from contacts.rows import Row, bad_rows
 from contacts.staging import MATCHED_BY, staging
 from contacts.text import clean

@@ -12,10 +12,11 @@ from typing import Any
 import click
 
 from contacts import files, ldap
+from contacts.attributes import ATTRIBUTES, TYPES, VALUES
 from contacts.cli import INPUT_FILE, OUTPUT_FILE, Command
 from contacts.database import separate_connection
 from contacts.maintenance import MaintenanceError, refuse_database, replacing
-from contacts.model import ATTRIBUTES, TYPES, VALUES, Contact
+from contacts.model import Contact
 from contacts.rows import Columns, FileError, Reading, Row, bad_rows
 from contacts.sync import Report, Rules, Sync
 

@@ -7,10 +7,11 @@ from flask import Response, current_app, request, url_for
 from flask.views import MethodView
 
 from contacts import answers, examples, gws, logs, model, query, schemas
+from contacts.attributes import ATTRIBUTES, CLIENT_ATTRIBUTES
 from contacts.database import read_timeout
 from contacts.errors import ApiError, StatusCode, invalid_error, reason
 from contacts.facts import facts
-from contacts.model import ATTRIBUTES, CLIENT_ATTRIBUTES, encode_json
+from contacts.model import encode_json
 from contacts.openapi import READ_HEADERS, header_references
 from contacts.parameters import IdQuery, ListQuery, NoQuery, OneQuery
 from contacts.parsing import ContactsBlueprint

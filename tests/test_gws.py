@@ -10,9 +10,9 @@ from conftest import ADMIN, AGENT, Client, Service, add, started
 from doors import basic, http_server
 from pages import examples, follow, shell_with_flask
 
+from contacts.attributes import ATTRIBUTES
 from contacts.database import db
 from contacts.json_files import READ_CHARACTERS
-from contacts.model import ATTRIBUTES
 
 PREFIX = "/api/v2"
 TOTAL = ',"totalCount":'

@@ -12,7 +12,8 @@ import pytest
 from conftest import add
 
 from contacts import database
-from contacts.model import ATTRIBUTES, ROW_COLUMNS, Contact, Directory, LastSync, Token, row_of
+from contacts.attributes import ATTRIBUTES
+from contacts.model import ROW_COLUMNS, Contact, Directory, LastSync, Token, row_of
 from contacts.text import clean
 
 MODELS = {"contact": Contact, "token": Token, "directory": Directory, "sync": LastSync}

@@ -3,9 +3,7 @@
 import signal
 import sqlite3
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +51,9 @@ class Command(click.Command):
                 )
             with redirect_stdout(sys.stderr):  # what an upgrade logs is none of the command's output
                 upgrades.prepare(str(path))
-            with ended_by_sigterm():
-                return super().invoke(ctx)
+            # By an exception, so that the command removes its temporary files and ends its children.
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+            return super().invoke(ctx)
         except BrokenPipeError:  # nobody reads on, as `head`: click ends without a word
             raise
         except (SettingsError, SyncError, FileError, tokens.TokenError, MaintenanceError, OSError) as error:
@@ -62,16 +61,3 @@ class Command(click.Command):
         except (sqlite3.Error, peewee.DatabaseError) as error:
             reason = unavailable(error) or f"{error}; flask check tells more"
             raise click.ClickException(f"{path}: {reason}") from None
-
-
-@contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """End the block by an exception on SIGTERM, so that it removes its temporary files and ends its children."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -137,16 +137,12 @@ class Compiled:
 
 
 @contextmanager
-def try_lock(suffix: str) -> Iterator[bool]:
-    """Lock the file with this suffix beside the database for the block; yield False if another process holds it."""
-    handle = os.open(database_path(suffix), os.O_RDWR | os.O_CREAT, 0o600)
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Lock a folder or a file for the block; raise BlockingIOError if another process has it, and not to `wait`."""
+    handle = os.open(path, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
     finally:
         os.close(handle)
 

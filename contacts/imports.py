@@ -83,7 +83,7 @@ class Import(MethodView):
             answer = {"statusCode": int(StatusCode.INVALID), "statusMessage": message, **answer}
             return answers.json_answer(model.encode_json(answer).encode(), 422)
         if report.summary.added and not dry_run:
-            logs.audit_import(report.summary.added)
+            logs.write_audit({"action": "imported", "added": report.summary.added})
         return answers.json_answer(model.encode_json({"statusCode": 0, **answer}).encode())
 
 

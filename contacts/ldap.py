@@ -2,13 +2,11 @@
 
 import os
 import re
-import select
 import socket
 import ssl
 import subprocess  # nosec B404 # a list of arguments, no shell
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -74,11 +72,11 @@ def parse(url: str) -> Search:
     return Search(server, base, scope or "sub", filter_, names)
 
 
-def command(search: Search, bind_dn: str, password_file: str) -> list[str]:
-    """Return the arguments of ldapsearch; ldap: means StartTLS and nothing less."""
+def command(search: Search, bind_dn: str) -> list[str]:
+    """Return the arguments of ldapsearch, which reads the password; ldap: means StartTLS and nothing less."""
     return [
         *("ldapsearch", "-LLL", "-x", "-H", search.server, *(["-ZZ"] if search.server.startswith("ldap:") else [])),
-        *(("-D", bind_dn, "-y", password_file) if password_file else ()),
+        *(("-D", bind_dn, "-y", "/dev/stdin") if bind_dn else ()),
         *("-b", search.base, "-s", search.scope, "-z", "0", "-E", "pr=500/noprompt"),
         *("-o", "ldif-wrap=no", "-o", f"nettimeout={MAX_CONNECT_S}", search.filter, *search.attributes),
     ]
@@ -113,36 +111,18 @@ def read(url: str, columns: Columns, bind_dn: str, password_file: Path | None, c
             ssl.create_default_context(cafile=ca_file)
     except (ssl.SSLError, OSError):
         raise FileError(f"{ca_file} has no certificate in PEM") from None
-    with tempfile.TemporaryDirectory(prefix="contacts-ldap-") as name, password_pipe(password_file) as pipe:
+    # ldapsearch takes the line break at the end of a file for a part of the password.
+    password = password_file.read_bytes().rstrip(b"\r\n") if password_file else b""
+    if password_file and not password:
+        raise FileError(f"{password_file} is empty, and a server would let anybody in as nobody")
+    with tempfile.TemporaryDirectory(prefix="contacts-ldap-") as name:
         folder = Path(name)
         try:
-            password = f"/dev/fd/{pipe}" if pipe else ""
-            run(command(search, bind_dn, password), environment(folder, ca_file), folder, [pipe] if pipe else [])
+            run(command(search, bind_dn), environment(folder, ca_file), folder, password)
         except FileError as error:
             raise FileError(f"{error}{certificate_problem(search.server, ca_file)}") from None
         with (folder / "answer").open("rb") as answer:
             yield from files.read(answer, Reading("ldif", columns, ended_well=True))
-
-
-@contextmanager
-def password_pipe(password_file: Path | None) -> Iterator[int]:
-    """Yield the end of a pipe from which the password comes, 0 without one; no file has it but the administrator's own.
-
-    ldapsearch takes the line break at the end of a file for a part of the password. Raise FileError if it is empty.
-    """
-    if not password_file:
-        yield 0
-        return
-    password = password_file.read_bytes().rstrip(b"\r\n")
-    if not 0 < len(password) <= select.PIPE_BUF:
-        raise FileError(f"{password_file} is empty, and a server would let anybody in as nobody; or it is too long")
-    reader, writer = os.pipe()
-    try:
-        os.write(writer, password)
-        os.close(writer)
-        yield reader
-    finally:
-        os.close(reader)
 
 
 def certificate_problem(server: str, ca_file: Path | None) -> str:
@@ -161,7 +141,7 @@ def certificate_problem(server: str, ca_file: Path | None) -> str:
     return ""
 
 
-def run(arguments: list[str], env: dict[str, str], folder: Path, pipes: list[int]) -> None:
+def run(arguments: list[str], env: dict[str, str], folder: Path, password: bytes) -> None:
     """Run ldapsearch, whose answer goes into a file of the folder; raise FileError if it does not end well."""
     with (folder / "answer").open("wb") as answer:
         try:
@@ -173,7 +153,7 @@ def run(arguments: list[str], env: dict[str, str], folder: Path, pipes: list[int
                 stderr=subprocess.PIPE,
                 timeout=MAX_SEARCH_S,
                 check=False,
-                pass_fds=pipes,
+                input=password,
             )
         except FileNotFoundError:
             raise FileError(

@@ -103,11 +103,6 @@ def audit(action: str, contact_id: str, old: Mapping[str, Any], new: Mapping[str
     write_audit(fields)
 
 
-def audit_import(added: int) -> None:
-    """Log an import that is on disk: who it was, and how many contacts it added."""
-    write_audit({"action": "imported", "added": added})
-
-
 def write_audit(fields: dict[str, Any]) -> None:
     """Write an audit line, with who it was."""
     known = facts()

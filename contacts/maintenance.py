@@ -101,8 +101,8 @@ def backup(path: Path, overwrite: bool) -> int:
     """
     refuse_database(path)
     refuse_existing(path, overwrite)
-    with replacing(path) as temporary:
-        copy(temporary)
+    with separate_connection() as database, replacing(path) as temporary:
+        copy(database.connection(), temporary)
         if found := problems(temporary):
             raise MaintenanceError(f"the copy is not sound, and was not kept: {'; '.join(found)}")
         refuse_existing(path, overwrite)  # another run may have made it meanwhile
@@ -115,11 +115,11 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
         raise MaintenanceError(f"{path} exists; say --overwrite to replace it, or name another file")
 
 
-def copy(path: Path) -> None:
-    """Copy the database as it is at one moment; raise MaintenanceError if there is no room for the copy."""
-    with separate_connection() as database, closing(sqlite3.connect(path, isolation_level=None)) as target:
+def copy(source: sqlite3.Connection, path: Path) -> None:
+    """Copy a database as it is at one moment; raise MaintenanceError if there is no room for the copy."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as target:
         try:
-            database.connection().backup(target)
+            source.backup(target)
         except sqlite3.OperationalError as error:
             raise MaintenanceError(f"the database cannot be copied to {path.parent}: {error}") from None
         # One file, without a WAL beside it; the service sets it to WAL again when it opens it.
@@ -131,8 +131,8 @@ def check() -> tuple[list[str], list[str]]:
 
     A copy beside it is checked: a check of the search index in place would lock writers out for as long.
     """
-    with unfinished(database_path()) as (_, path):
-        copy(path)
+    with separate_connection() as database, unfinished(database_path()) as (_, path):
+        copy(database.connection(), path)
         found = problems(path)
         return found, [] if found else stale_contacts(path)
 

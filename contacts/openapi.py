@@ -1,7 +1,6 @@
 """The document of the API, and the page that shows it (/docs). Its constant parts stand in document.json."""
 
 import json
-from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -13,22 +12,14 @@ from flask_smorest import Api
 from marshmallow import fields
 
 from contacts import gws
-from contacts.schemas import ContactChanges, ContactSchema, SelectedContactSchema
+from contacts.schemas import ContactChanges, ContactSchema
 
 FOLDER = Path(__file__).parent
 
 
-def component_name(header: str) -> str:
-    """Return the name of a header among the components of the document."""
-    return header.upper().replace("-", "_")
-
-
-def header_references(*headers: str) -> dict[str, str]:
-    """Return the headers of an answer, as references to the components."""
-    return {name: component_name(name) for name in headers}
-
-
-READ_HEADERS = header_references("ETag", "Cache-Control")
+# The headers of answers, by their names among the components of document.json.
+READ_HEADERS = {"ETag": "ETAG", "Cache-Control": "CACHE_CONTROL"}
+WRITE_HEADERS = {"ETag": "ETAG"}
 
 
 class OperationPlugin(BasePlugin):
@@ -38,7 +29,7 @@ class OperationPlugin(BasePlugin):
     STATUSES = {"get": [304], "post": [403], "put": [403, 412], "delete": [403, 412]}
     BODY_STATUSES = [400, 413, 415]
     ALWAYS = [401, 422, 500, 503]
-    CONDITIONS = {"get": "If-None-Match", "put": "If-Match", "delete": "If-Match"}
+    CONDITIONS = {"get": "IF_NONE_MATCH", "put": "IF_MATCH", "delete": "IF_MATCH"}
 
     def operation_helper(self, path: str | None = None, operations: dict[str, Any] | None = None, **_: Any) -> None:
         """Complete the operations of a path."""
@@ -47,7 +38,7 @@ class OperationPlugin(BasePlugin):
             if path and not path.endswith("/me"):
                 statuses = statuses + self.STATUSES[method]
                 if method in self.CONDITIONS:
-                    operation.setdefault("parameters", []).append(component_name(self.CONDITIONS[method]))
+                    operation.setdefault("parameters", []).append(self.CONDITIONS[method])
             said = {str(status) for status in operation["responses"]}
             names = {str(status): HTTPStatus(status).name for status in statuses}
             operation["responses"] |= {status: name for status, name in names.items() if status not in said}
@@ -83,7 +74,7 @@ def init_app(app: Flask) -> ContactsApi:
     del api.spec.components.schemas["PaginationMetadata"]  # flask-smorest's paging is not used
     api.ma_plugin.converter.add_parameter_attribute_function(parameter_example)
     api.spec.components.schema("Contact", schema=ContactSchema)
-    api.spec.components.schema("SelectedContact", schema=SelectedContactSchema)
+    api.spec.components.schema("SelectedContact", schema=ContactSchema(partial=True))
     # marshmallow has no such limit.
     api.spec.components.schema("ContactChanges", {"minProperties": 1}, schema=ContactChanges)
     return api
@@ -96,16 +87,11 @@ blp = Blueprint(
     "docs", __name__, static_folder=Path(flask_swagger_ui.__file__).parent / "dist", static_url_path="/docs"
 )
 
-POLICY = {
-    "default-src": "'none'",
-    "script-src": "'self'",
-    "style-src": "'self'",
-    "img-src": "'self' data:",
-    "connect-src": "'self'",
-    "base-uri": "'none'",
-    "form-action": "'none'",
-    "frame-ancestors": "'none'",
-}
+# https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Content-Security-Policy
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 @blp.get("/docs")
@@ -125,10 +111,5 @@ def script() -> Response:
 @blp.after_request
 def protect(response: Response) -> Response:
     """Let the page load nothing from elsewhere, and no other page show it."""
-    response.headers["Content-Security-Policy"] = policy_header(POLICY)
+    response.headers["Content-Security-Policy"] = POLICY
     return response
-
-
-def policy_header(policy: Mapping[str, str]) -> str:
-    """Return the Content-Security-Policy that its directives make."""
-    return "; ".join(f"{name} {value}" for name, value in policy.items())

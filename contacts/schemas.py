@@ -156,18 +156,11 @@ class ContactChangesWithId(ContactChanges):
 
 # Contacts in answers: they document, and are not used to make the JSON. What is around them stands in document.json.
 
-
-def answered(required: bool) -> dict[str, fields.Field]:
-    """Return the fields of a contact in an answer; `required`: those that every contact has are always there."""
-    return {
-        name: fields.String(required=required and attribute.required, metadata=documented(name))
-        for name, attribute in ATTRIBUTES.items()
-    }
+ANSWERED: dict[str, fields.Field] = {
+    name: fields.String(required=attribute.required, metadata=documented(name))
+    for name, attribute in ATTRIBUTES.items()
+}
 
 
-class SelectedContactSchema(Schema.from_dict(answered(required=False))):  # type: ignore[misc]
-    """A contact with the attributes that `fields` selects. Those that it does not have are absent."""
-
-
-class ContactSchema(Schema.from_dict(answered(required=True))):  # type: ignore[misc]
+class ContactSchema(Schema.from_dict(ANSWERED)):  # type: ignore[misc]
     """A contact. The attributes that its type does not have, or that have no value, are absent."""

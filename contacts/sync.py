@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 import peewee
 
 from contacts.attributes import ATTRIBUTES, TYPES, read_id
-from contacts.database import try_lock
+from contacts.database import database_path, locked
 from contacts.model import Contact, LastSync, apply_differences
 from contacts.rows import Row, bad_rows
 from contacts.staging import MATCHED_BY, staging
@@ -129,8 +129,12 @@ class Sync:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            if not stack.enter_context(try_lock("-sync")):
-                raise SyncError("another sync or import is running; run this one when it is done")
+            lock = database_path("-sync")
+            lock.touch(mode=0o600)
+            try:
+                stack.enter_context(locked(lock, wait=False))
+            except BlockingIOError:
+                raise SyncError("another sync or import is running; run this one when it is done") from None
             self.staging = stack.enter_context(staging(self.type, self.match_by))
             self.database = self.staging.database
             self.stack = stack.pop_all()

@@ -1,23 +1,15 @@
 """The database file at the start: made when it does not exist, and brought to this schema version when it is older."""
 
-import fcntl
 import json
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, suppress
 from pathlib import Path
 
 from contacts import phone
-from contacts.database import (
-    APPLICATION_ID,
-    PRAGMAS,
-    RESTORE_ADVICE,
-    SCHEMA,
-    SCHEMA_VERSION,
-)
-from contacts.maintenance import replacing
+from contacts.database import APPLICATION_ID, PRAGMAS, RESTORE_ADVICE, SCHEMA, SCHEMA_VERSION, locked
+from contacts.maintenance import MaintenanceError, copy, replacing
 from contacts.model import ADD, row_of
 from contacts.settings import SettingsError
 from contacts.transactions import WRITE_TIMEOUT_S, remember_file
@@ -47,10 +39,10 @@ def upgrade(path: Path, version: int) -> None:
     What follows from the contacts' values is made anew. Users and Queues whose names are now the same text as an
     earlier one's are left out: the next sync brings in what is right.
     """
-    copy = path.with_name(f"{path.name}.v{version}-backup")
-    log.info("upgrading the database from schema version %d to %d; a copy of it is %s", version, SCHEMA_VERSION, copy)
+    backup = path.with_name(f"{path.name}.v{version}-backup")
+    log.info("upgrading the database from schema version %d to %d; a copy of it is %s", version, SCHEMA_VERSION, backup)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        back_up(connection, copy)
+        back_up(connection, backup)
         make_anew(connection)
 
 
@@ -79,10 +71,10 @@ def back_up(connection: sqlite3.Connection, path: Path) -> None:
                     "move it away and start again. Nothing was changed."
                 )
         return
-    with replacing(path) as temporary, closing(sqlite3.connect(temporary, isolation_level=None)) as copy:
-        connection.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")  # one file, that needs no -wal beside it
-        found = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    with replacing(path) as temporary:
+        copy(connection, temporary)
+        with closing(sqlite3.connect(temporary)) as made:
+            found = made.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if found != "ok":
             raise SettingsError(f"{str(path)!r} would not be a sound copy before the upgrade: {found}")
 
@@ -93,16 +85,6 @@ def state_of(connection: sqlite3.Connection) -> tuple[int, int, int]:
         "SELECT (SELECT user_version FROM pragma_user_version), revision, (SELECT count(*) FROM token) FROM directory"
     ).fetchone()
     return int(row[0]), int(row[1]), int(row[2])
-
-
-def numbering_plan(path: Path) -> str:
-    """Return the numbering plan by which the keys were made, as the directory has it."""
-    # mode=ro: one that may write removes the files of the WAL, and a full disk has no room for them afterwards.
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=WRITE_TIMEOUT_S)) as connection:
-        try:
-            return str(connection.execute("SELECT numbering_plan FROM directory").fetchone()[0])
-        except sqlite3.OperationalError:  # the file is damaged; `flask check` says how
-            return phone.plan_text()
 
 
 def prepare(name: str, renumber: bool = False) -> None:
@@ -116,45 +98,30 @@ def prepare(name: str, renumber: bool = False) -> None:
     """
     path = Path(name).absolute()
     try:
-        with locked_folder(path.parent):
-            version = inspect(path)
+        # Two processes that switch a new file to WAL at once would fail. The folder is locked, not the file: closing a
+        # file drops the locks that SQLite has on it in this process.
+        with locked(path.parent):
+            version, plan = inspect(path)
             if not version:
                 create(path)
-                renumber = True
             elif version < SCHEMA_VERSION:
                 upgrade(path, version)
-            if (known := numbering_plan(path)) != phone.plan_text():
-                if not renumber:
-                    raise SettingsError(
-                        f"the service's CONTACTS_COUNTRY_CODE, _TRUNK_PREFIX, _INTERNATIONAL_PREFIX are {known!r} and "
-                        f"here {','.join(phone.site.plan)!r}; set them alike, or start the service with the new ones"
-                    )
-                if version:
-                    log.info("making all keys anew for the numbering plan %s", phone.plan_text())
+            elif plan != phone.plan_text() and not renumber:
+                raise SettingsError(
+                    f"the service's CONTACTS_COUNTRY_CODE, _TRUNK_PREFIX, _INTERNATIONAL_PREFIX are {plan!r} and "
+                    f"here {phone.plan_text()!r}; set them alike, or start the service with the new ones"
+                )
+            elif plan != phone.plan_text():
+                log.info("making all keys anew for the numbering plan %s", phone.plan_text())
                 with closing(sqlite3.connect(path, isolation_level=None, timeout=WRITE_TIMEOUT_S)) as connection:
                     make_anew(connection)
             remember_file(path)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, MaintenanceError) as error:
         raise SettingsError(f"CONTACTS_DATABASE={name!r}: {why_unusable(path, error)}") from None
 
 
-@contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
-    """Let one process at a time inspect and make the folder's database.
-
-    Two processes that switch a new file to WAL at once would fail. The folder is locked, not the file: closing a file
-    drops the locks that SQLite has on it in this process.
-    """
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def inspect(path: Path) -> int:
-    """Return the schema version of our file, or 0 for a file that is missing or empty.
+def inspect(path: Path) -> tuple[int, str]:
+    """Return the schema version and the numbering plan of our file; 0 and "" for a file that is missing or empty.
 
     Raise SettingsError for a file that this version of the service cannot serve.
     """
@@ -163,16 +130,21 @@ def inspect(path: Path) -> int:
         with closing(sqlite3.connect(path, timeout=WRITE_TIMEOUT_S)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_schema")
     if not path.exists() or path.stat().st_size == 0:
-        return 0
+        return 0, ""
     with path.open("rb") as file:
         if file.read(16) != b"SQLite format 3\0":  # SQLite takes a file of a few bytes for an empty one
             raise sqlite3.DatabaseError("file is not a database")
+    # mode=ro: one that may write removes the files of the WAL, and a full disk has no room for them afterwards.
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=WRITE_TIMEOUT_S)) as connection:
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         application = connection.execute("PRAGMA application_id").fetchone()[0]
         tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        plan = phone.plan_text()
+        if version == SCHEMA_VERSION and application == APPLICATION_ID:
+            with suppress(sqlite3.OperationalError):  # the file is damaged; `flask check` says how
+                plan = str(connection.execute("SELECT numbering_plan FROM directory").fetchone()[0])
     if (version, application, tables) == (0, 0, 0):
-        return 0
+        return 0, ""
     if application != APPLICATION_ID:
         raise SettingsError(
             f"{str(path)!r} is the database of another program; it is left as it is. "
@@ -183,7 +155,7 @@ def inspect(path: Path) -> int:
             f"{str(path)!r} has schema version {version}, and this service has {SCHEMA_VERSION}; it is left as it is. "
             "Start the version of the service that wrote it, or a later one."
         )
-    return version
+    return version, plan
 
 
 def create(path: Path) -> None:
@@ -193,7 +165,8 @@ def create(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for pragma, value in PRAGMAS.items():
             connection.execute(f"PRAGMA {pragma} = {value}")
-        connection.executescript(f"BEGIN IMMEDIATE;\n{SCHEMA.read_text(encoding='utf-8')}\nCOMMIT;")
+        plan = f"UPDATE directory SET numbering_plan = '{phone.plan_text()}'"
+        connection.executescript(f"BEGIN IMMEDIATE;\n{SCHEMA.read_text(encoding='utf-8')}\n{plan};\nCOMMIT;")
 
 
 def why_unusable(path: Path, error: Exception) -> str:

@@ -12,7 +12,7 @@ from contacts.database import read_timeout
 from contacts.errors import ApiError, StatusCode, invalid_error, reason
 from contacts.facts import facts
 from contacts.model import encode_json
-from contacts.openapi import READ_HEADERS, header_references
+from contacts.openapi import READ_HEADERS, WRITE_HEADERS
 from contacts.parameters import IdQuery, ListQuery, NoQuery, OneQuery
 from contacts.parsing import ContactsBlueprint
 
@@ -48,7 +48,7 @@ class Contacts(MethodView):
     @blp.doc(operationId="createContact")
     @blp.arguments(NoQuery(), location="query")
     @blp.arguments(schemas.NewContact(), example=examples.NEW)
-    @blp.response(201, "ContactAnswer", example=examples.CREATED, headers=header_references("Location", "ETag"))
+    @blp.response(201, "ContactAnswer", example=examples.CREATED, headers={"Location": "LOCATION", **WRITE_HEADERS})
     def post(self, _: Any, contact: dict[str, str]) -> Response:
         """Create a Custom contact."""
         contact_id, made = model.create(contact)
@@ -58,7 +58,7 @@ class Contacts(MethodView):
     @blp.doc(operationId="updateContactById")
     @blp.arguments(NoQuery(), location="query")
     @blp.arguments(schemas.ContactChangesWithId(), example=examples.CHANGES_WITH_ID)
-    @blp.response(200, "ContactAnswer", example=examples.CHANGED, headers=header_references("ETag"))
+    @blp.response(200, "ContactAnswer", example=examples.CHANGED, headers=WRITE_HEADERS)
     @blp.alt_response(404, "NOT_FOUND")
     def put(self, _: Any, changes: dict[str, Any]) -> Response:
         """Modify the Custom contact with the id in the body."""
@@ -96,7 +96,7 @@ class Contact(MethodView):
     @blp.doc(operationId="updateContact")
     @blp.arguments(NoQuery(), location="query")
     @blp.arguments(schemas.ContactChanges(), example=examples.CHANGES)
-    @blp.response(200, "ContactAnswer", example=examples.CHANGED, headers=header_references("ETag"))
+    @blp.response(200, "ContactAnswer", example=examples.CHANGED, headers=WRITE_HEADERS)
     @blp.alt_response(404, "NOT_FOUND")
     def put(self, _: Any, changes: dict[str, Any], id: str) -> Response:
         """Modify a Custom contact: an absent attribute keeps its value, null clears the phone number."""

@@ -201,9 +201,9 @@ def test_a_backup_does_not_replace_a_file_that_came_meanwhile(flask, custom, tmp
     file = tmp_path / "backup.db"
     made = maintenance.copy
 
-    def copy(path):
+    def copy(source, path):
         file.write_text("precious")
-        return made(path)
+        return made(source, path)
 
     monkeypatch.setattr(maintenance, "copy", copy)
     assert "say --overwrite" in flask("backup", str(file), status=1)

@@ -333,14 +333,14 @@ def test_file_that_was_half_made_when_the_power_failed_is_made_again(build, path
     assert ended(start("-c", HALF_MADE, str(path))) == (0, "")
     assert path.read_bytes()[:16] == bytes(16)
     build()
-    assert upgrades.inspect(path) == database.SCHEMA_VERSION
+    assert upgrades.inspect(path)[0] == database.SCHEMA_VERSION
     assert not path.with_name(f"{path.name}-journal").exists()
 
 
 def test_empty_file_is_made_a_database(build, path):
     path.touch()
     build()
-    assert upgrades.inspect(path) == database.SCHEMA_VERSION
+    assert upgrades.inspect(path)[0] == database.SCHEMA_VERSION
 
 
 def test_second_start_keeps_what_there_is(build):
@@ -391,7 +391,7 @@ def test_processes_that_start_at_once_share_a_new_file(tmp_path):
     files = list(tmp_path.glob("*.db"))
     assert len(files) == 15
     for file in files:
-        assert upgrades.inspect(file) == database.SCHEMA_VERSION
+        assert upgrades.inspect(file)[0] == database.SCHEMA_VERSION
         connection = sqlite3.connect(file)
         assert connection.execute("SELECT count(*) FROM directory").fetchone() == (1,)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

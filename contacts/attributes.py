@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from contacts.phone import number_key
 from contacts.search import LOGIN
-from contacts.text import order_key
+from contacts.text import clean, order_key, same_key
 
 TYPES = ("Custom", "Queue", "User")
 
@@ -32,19 +32,21 @@ class Attribute(NamedTuple):
 
 
 ID = re.compile("[0-9a-f]{32}")
+MAX_GIVEN_ID_LENGTH = 64  # characters, before it is read
 GIVEN_ID = re.compile(r"[0-9a-f]{32}|(\{)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(?(1)\})", re.IGNORECASE)
 
 
 def id_key(text: str) -> str:
     """Return an id as it is kept: a GUID without its braces and dashes, in lower case."""
-    return text.strip("{}").replace("-", "").lower()
+    return same_key(text).strip("{}").replace("-", "")
 
 
 def read_id(text: str) -> str:
     """Return the id that a file gives; raise ValueError if it is none."""
-    if not GIVEN_ID.fullmatch(text.strip()):
+    given = clean(text, MAX_GIVEN_ID_LENGTH)
+    if not GIVEN_ID.fullmatch(given):
         raise ValueError("Must be 32 hexadecimal digits, with or without the dashes and braces of a GUID.")
-    return id_key(text.strip())
+    return id_key(given)
 
 
 USER = ("User",)

@@ -31,10 +31,12 @@ def plan_text() -> str:
 # What stands behind a prefix: at least five digits or letters, no 0 first. 0, 00, 000, 15002 and 0815 have no prefix.
 _behind_prefix = re.compile(r"[1-9][^\W_]{4}")
 
-# A pause (, or ;) before a digit or a parameter of RFC 3966; ext; x, if no letters follow. Behind a number only.
+# A pause (, or ;) before a digit or a parameter of RFC 3966; ext; x, if no letters follow but such a parameter. Behind
+# a number only; behind its letters (1-800-FLOWERS x12), ext and x stand alone.
 _SUFFIX = re.compile(
     r"(?:(?<=[^\W_])(?:[^\w,;]|_)*+[,;][\W_]*+(?:(?:ext(?:ension|n)?[\W_]*+)?(?=\d)|[a-z-]+=)"
-    r"|(?<=\d)[\W_]*+(?:ext(?:ension|n)?[\W_]*+(?=\d)|x[\W_]*+(?=\d)[\W\d_]*+\Z)).*",
+    r"|(?:(?<=\d)[\W_]*+|(?<=[^\W\d_])[\s(]++)"
+    r"(?:ext(?:ension|n)?[\W_]*+(?=\d)|x[\W_]*+(?=\d)[\W\d_]*+(?:[a-z-]+=|\Z))).*",
     re.DOTALL,
 )
 _SUFFIX_SIGN = re.compile("[,;x]")  # each suffix has one; most numbers have none

@@ -49,8 +49,9 @@ FIRST_UNMARKED = "0"
 MIN_INSIDE = 3
 # Words of so many letters may have two slips, shorter ones have one.
 TWO_SLIPS = 8
-# So many of the words that hold another, or are similar to it, are looked for; the shortest, or the nearest.
-MAX_ALTERNATIVES = 1000
+# So many of the words that hold those of a search, or are similar to them, are looked for, of all its words together;
+# the shortest, or the nearest. SQLite takes 5 KiB of memory for each.
+MAX_ALTERNATIVES = 2000
 
 
 def search_columns(values: Sequence[tuple[str, str]], number: str) -> dict[str, str]:
@@ -178,20 +179,23 @@ def vocabulary() -> list[str]:
     return [row[0] for row in WORDS_OF_NAMES.execute({})]
 
 
-def inside(word: str, known: list[str]) -> list[str]:
-    """Return the known words that hold a word, the shortest first."""
+def inside(word: str, known: list[str], most: int) -> list[str]:
+    """Return the known words that hold a word, the shortest first, so many at most."""
     if len(word) < MIN_INSIDE:
         return []
     found = {other for form in word_forms(word) for other in known if form in other}
-    return sorted(found, key=lambda other: (len(other), other))[:MAX_ALTERNATIVES]
+    return sorted(found, key=lambda other: (len(other), other))[:most]
 
 
-def similar(word: str, known: list[str]) -> dict[str, int]:
-    """Return the known words that are a slip or two away, each with their number (optimal string alignment)."""
+def similar(word: str, known: list[str], most: int) -> dict[str, int]:
+    """Return the known words that are a slip or two away, so many at most, each with the number of slips.
+
+    It is the distance of optimal string alignment. Digits alone are a number, which resembles no other.
+    """
     found: dict[str, int] = {}
-    for form in word_forms(word) if len(word) >= MIN_INSIDE and word.isalpha() else ():
-        slips = 2 if len(form) >= TWO_SLIPS else 1
-        near = process.extract(form, known, scorer=OSA.distance, score_cutoff=slips, limit=MAX_ALTERNATIVES)
+    slips = 2 if len(word) >= TWO_SLIPS else 1
+    for form in word_forms(word) if len(word) >= MIN_INSIDE and any(map(str.isalpha, word)) else ():
+        near = process.extract(form, known, scorer=OSA.distance, score_cutoff=slips, limit=most)
         for other, distance, _ in near:
             found[other] = min(distance, found.get(other, distance))
     return found
@@ -204,9 +208,9 @@ def matches(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     if not asked:  # marks alone
         return
     typed = dict.fromkeys(word for term in asked for word in term.words)
-    known = vocabulary()
-    yield "inside", {"index_query": terms_query(asked, {word: inside(word, known) for word in typed})}
-    near = {word: similar(word, known) for word in typed}
+    known, most = vocabulary(), MAX_ALTERNATIVES // max(1, len(typed))
+    yield "inside", {"index_query": terms_query(asked, {word: inside(word, known, most) for word in typed})}
+    near = {word: similar(word, known, most) for word in typed}
     # A contact is as many slips away as it is not among the contacts of a level, of each word.
     levels = [
         word_query(word, [each for each, slips in found.items() if slips <= level])

@@ -211,7 +211,7 @@ def spellings(word: str) -> list[str]:
     plain = "".join(map(_plain_letter, word))
     written_out = "".join(_WRITTEN_OUT.get(character) or _plain_letter(character) for character in word)
     # Greek ου is ou to everybody, and oy to the library.
-    latin = "".join(filter(str.isalnum, anyascii(re.sub("ο[υύ]", "ou", word)).lower()))
+    latin = "".join(filter(str.isalnum, anyascii(re.sub("ο[υύὐὑὒὓὔὕὖὗὺῦ]", "ou", word)).lower()))
     return [word, plain, written_out, latin or word]
 
 

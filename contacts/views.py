@@ -167,7 +167,7 @@ def refuse_read_only(contact: dict[str, str], changes: dict[str, Any]) -> None:
     for name, value in changes.items():
         same = value is None or value == contact.get(name)
         if name in {"id", "type"} and isinstance(value, str):
-            same = value.lower() == contact[name].lower()
+            same = value.strip().lower() == contact[name].lower()
         if name not in CLIENT_ATTRIBUTES and not same:
             errors[name] = read_only
     if errors:

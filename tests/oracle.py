@@ -19,7 +19,7 @@ NUMBER = re.compile(r"(?<![^\s,;:/.-])[+(]*\d+(?:[\s()./-]+\d+)*(?:[./-]\w+)*(?!
 def comparable(attribute, value):
     """Return the key by which a filter compares a value; "" is equal to nothing."""
     if attribute == "id":
-        return re.sub("[-{}]", "", value.strip().lower())
+        return re.sub("[-{}]", "", same_key(value))
     return number_key(value) if attribute == "phoneNumber" else same_key(value)
 
 
@@ -106,10 +106,10 @@ def word_slips(contact, word, match):
     wholes = [whole for name in REAL_NAMES for whole in start_forms(contact.get(name, ""))]
     if match == "inside" and len(word) >= 3 and any(form in whole for whole in wholes for form in forms):
         return 0
-    if match == "similar" and len(word) >= 3 and word.isalpha():
-        allowed = {form: 2 if len(form) >= 8 else 1 for form in forms}
-        near = [(form, whole) for form in forms for whole in wholes if abs(len(form) - len(whole)) <= allowed[form]]
-        return min((d for form, whole in near if (d := distance(form, whole)) <= allowed[form]), default=None)
+    if match == "similar" and len(word) >= 3 and any(map(str.isalpha, word)):
+        slips = 2 if len(word) >= 8 else 1
+        near = [(form, whole) for form in forms for whole in wholes if abs(len(form) - len(whole)) <= slips]
+        return min((d for form, whole in near if (d := distance(form, whole)) <= slips), default=None)
     return None
 
 

@@ -387,6 +387,7 @@ class TestFilter(Readers):
         ):
             assert found(agent, id=asked) == {"Joe Johnson", "Joe Smith"}
         assert found(agent, id=first.upper()) == {"Joe Johnson"}
+        assert found(agent, id=f"{first}\u200b".replace("1", "１")) == {"Joe Johnson"}
         assert found(agent, id=[first, second], lastName="Smith") == {"Joe Smith"}
         for asked in (first[:-1], first + "0", first[:12], "*", "😀", "9" * 40):
             assert found(agent, id=asked) == set()
@@ -1301,6 +1302,37 @@ def test_the_page_of_hits_is_the_same_by_either_way_to_it(params, asked, order, 
     for offset in range(len(everything["contacts"])):
         page = agent.get("/contacts", query_string={**asked, "limit": 3, "offset": offset}).json
         assert page == {**everything, "contacts": everything["contacts"][offset : offset + 3]}
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "match"),
+    [
+        ("Johnson", "jonson", "similar"),
+        ("राजेश", "राजेछ", "similar"),
+        ("தமிழ்செல்வன்", "தமிழ்செல்வள்", "similar"),
+        ("สุรชัย", "สุรชัม", "similar"),
+        ("Жуков", "жуоков", "similar"),
+        ("Level2 Team", "lvel2", "similar"),
+        ("Zuerichs", "zuerich", "start"),
+        ("Katharina", "kathrnna", "similar"),  # two slips, of eight letters
+        ("Zürich", "zürih", "similar"),
+        ("Zuerichs", "zürochz", None),  # of seven, whatever they are written out
+        ("Katharin", "ktharnx", None),
+        ("Οὐρανός", "ourano", "start"),
+        ("Line 123456", "123465", None),
+    ],
+)
+def test_words_are_found_by_similar_ones(name, typed, match, app, agent):
+    fill(custom(name))
+    answer = agent.get("/contacts", query_string={"q": typed}).json
+    assert (answer["totalCount"], answer["match"]) == ((1, match) if match else (0, "start"))
+
+
+def test_of_very_many_words_that_hold_another_some_are_looked_for(app, agent, monkeypatch):
+    monkeypatch.setattr(search, "MAX_ALTERNATIVES", 10)
+    fill(*(custom(f"a{number:02}zqx team") for number in range(12)))
+    assert agent.get("/contacts?q=zqx").json["totalCount"] == 10
+    assert agent.get("/contacts?q=zqx eam").json["totalCount"] == 5
 
 
 @pytest.mark.usefixtures("short_walk")

@@ -218,7 +218,7 @@ PUTS = [
     ({"name": " New ", "phoneNumber": " 2 "}, {"name": "New", "phoneNumber": "2"}),
     ({"name": "Ju\u0308rgen"}, {"name": "Jürgen"}),
     ({"name": "New", "type": "Custom"}, {"name": "New"}),
-    ({"name": "New", "type": "custom"}, {"name": "New"}),
+    ({"name": "New", "type": " custom"}, {"name": "New"}),
 ]
 
 

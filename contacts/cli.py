@@ -38,7 +38,8 @@ class Command(click.Command):
         try:
             return super().make_context(*args, **kwargs)
         except click.UsageError as error:
-            raise click.ClickException(f"{error.format_message()} (--help shows how it goes)") from None
+            message = " ".join(error.format_message().split())
+            raise click.ClickException(f"{message} (--help shows how it goes)") from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""

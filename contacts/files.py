@@ -39,7 +39,7 @@ csv.field_size_limit(MAX_LINE_CHARACTERS)
 
 # What PowerShell writes before the header, and spreadsheets to say what parts the cells.
 TYPE_LINE = re.compile(r'"?#TYPE\b.*', re.DOTALL)
-SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
+SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?[\r\n]*', re.IGNORECASE)
 
 # The first cell of such a line in the middle of a file.
 HEAD_CELL = re.compile(r"#TYPE\b.*|sep=.?", re.IGNORECASE)
@@ -67,7 +67,7 @@ def read(file: "io.BufferedReader[Any]", reading: Reading) -> Iterator[Row]:
     try:
         # newline="": the line breaks in a quoted cell stay as they are (and the row is refused for them).
         text = io.TextIOWrapper(file, encoding=encoding, newline="" if reading.format == "csv" else None)
-    except LookupError:
+    except (LookupError, ValueError):  # ValueError: of a name with a null character
         raise FileError(f"there is no encoding {encoding!r}; try utf-8, windows-1252 or utf-16") from None
     if reading.delimiter and (len(reading.delimiter) != 1 or reading.delimiter in '"\r\n'):
         raise FileError(f"the delimiter {reading.delimiter!r} is not one character, such as ;")
@@ -102,7 +102,7 @@ def bounded(text: io.TextIOBase) -> Iterator[str]:
     for number, line in enumerate(iter(partial(text.readline, MAX_LINE_CHARACTERS + 1), ""), 1):
         if len(line) > MAX_LINE_CHARACTERS:
             raise FileError(f"line {number} is longer than {MAX_LINE_CHARACTERS} characters")
-        yield line
+        yield line.lstrip("\ufeff")  # of files that were joined
 
 
 class CsvLines:
@@ -114,8 +114,7 @@ class CsvLines:
         self.last = ""
 
     def __iter__(self) -> Iterator[str]:
-        for written in self.lines:
-            line = written.lstrip("\ufeff")  # of files that were joined
+        for line in self.lines:
             self.number, self.last = self.number + 1, line
             yield line
 
@@ -136,34 +135,38 @@ def read_csv(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
     """Yield the rows below the header of a CSV file."""
     lines = CsvLines(text)
     first, delimiter = lines.header(reading.delimiter)
-    cells_of_rows = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
-    header = next(cells_of_rows)
+    rows = cells_of_rows(lines, first, delimiter)
+    _, header = next(rows)
     while len(header) > 1 and not header[-1].strip():
         header.pop()  # a delimiter at the end of the line
     # The columns of the first rank come last, so that their values count.
     columns = sorted(enumerate(reading.columns.columns(header)), key=lambda each: -each[1].rank)
     named = [(index, column.attribute) for index, column in columns if column.attribute]
     spelled = list(map(spelling, header))
-    line = lines.number + 1
-    try:
-        for cells in cells_of_rows:
-            while len(cells) > len(header) and not cells[-1].strip():
-                cells.pop()
-            if is_data(cells, spelled):
-                wrong = problem(cells, header, lines.last) if len(cells) != len(header) else ""
-                given = list(map(unescaped, cells)) if "'" in "".join(cells) else cells
-                values = {name: given[at] for at, name in named if at < len(given) and not is_blank(given[at])}
-                yield Row(line, values, wrong)
-            line = lines.number + 1
-    except csv.Error as error:
-        raise FileError(f"line {line}: {error}; is the file cut off, or a quote not closed?") from None
-    except FileError as error:
-        raise FileError(f"line {line}: {error}") from None
+    for line, cells in rows:
+        while len(cells) > len(header) and not cells[-1].strip():
+            cells.pop()
+        if is_data(cells, spelled, line):
+            wrong = problem(cells, header, line, lines.last) if len(cells) != len(header) else ""
+            given = list(map(unescaped, cells)) if "'" in "".join(cells) else cells
+            values = {name: given[at] for at, name in named if at < len(given) and not is_blank(given[at])}
+            yield Row(line, values, wrong)
     if not lines.last.endswith(("\n", "\r")):
         reading.columns.warnings.append("the last line has no end: if the file is cut off, sync it again")
 
 
-def is_data(cells: list[str], header: list[str]) -> bool:
+def cells_of_rows(lines: CsvLines, first: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of each row, those of the header first, with the line that they begin on."""
+    line = lines.number
+    try:
+        for cells in csv.reader(chain([first], lines), delimiter=delimiter, strict=True):
+            yield line, cells
+            line = lines.number + 1
+    except csv.Error as error:
+        raise FileError(f"line {line}: {error}; is the file cut off, or a quote not closed?") from None
+
+
+def is_data(cells: list[str], header: list[str], line: int) -> bool:
     """Return whether cells are a contact's: not blank, as spreadsheets end a file, nor the head of one joined to it."""
     first = cells[0] if cells else ""
     if (not first.strip() or HEAD_CELL.fullmatch(first)) and not "".join(cells[1:]).strip():
@@ -172,18 +175,20 @@ def is_data(cells: list[str], header: list[str]) -> bool:
         return True
     again = list(map(spelling, cells))
     if again != header and sorted(again) == sorted(header):
-        raise FileError("the columns come again in another order: sync the files that were joined one by one")
+        raise FileError(
+            f"line {line}: the columns come again in another order: sync the files that were joined one by one"
+        )
     return again != header
 
 
-def problem(cells: list[str], header: list[str], last: str) -> str:
+def problem(cells: list[str], header: list[str], line: int, last: str) -> str:
     """Return what is wrong with a number of cells that is not the header's; those at the end of a row may be missing.
 
     Raise FileError if the file may be cut off here.
     """
     counts = f"Has {len(cells)} cells, and the header has {len(header)}."
     if len(cells) < len(header) and not last.endswith(("\n", "\r")):
-        raise FileError(f"the last line has no end. {counts} Is the file cut off?")
+        raise FileError(f"line {line}: the last line has no end. {counts} Is the file cut off?")
     return counts if len(cells) > len(header) else ""
 
 

@@ -109,7 +109,7 @@ def read_answer(scanner: Scanner, reading: Reading) -> Iterator[Row]:
     """
     members: dict[str, Any] = {}
     count = None
-    separator = ","
+    separator = scanner.take() if scanner.peek() == "}" else ","
     while separator == ",":
         name = scanner.value()
         if not isinstance(name, str) or name in members or scanner.take() != ":":
@@ -142,7 +142,9 @@ def read_ndjson(lines: Iterable[str], reading: Reading) -> Iterator[Row]:
         except FileError as error:
             yield Row(line, {}, f"{error}.".capitalize())
         except (ValueError, RecursionError):
-            yield Row(line, {}, "Not valid JSON; is the file cut off?")
+            if not written.endswith("\n"):
+                raise FileError(f"line {line}: not valid JSON, and without an end; is the file cut off?") from None
+            yield Row(line, {}, "Not valid JSON.")
         else:
             yield object_row(value, line, reading)
 

@@ -59,7 +59,7 @@ def parse(url: str) -> Search:
     problems = {
         "a host": not HOST.fullmatch(host) or "@" in parts.netloc,
         "a base, such as /OU=Staff,DC=corp,DC=example": not base,
-        "a scope: base, one or sub": scope not in {"", "base", "one", "sub"},
+        "a scope: base, one or sub": scope.lower() not in {"", "base", "one", "sub"},
         "names of attributes": not all(map(ATTRIBUTE.fullmatch, names)),
         "no extensions, and no fragment": any(extensions) or bool(parts.fragment),
         "one line of text": not f"{base}{filter_}".isprintable(),
@@ -69,7 +69,7 @@ def parse(url: str) -> Search:
             raise FileError(f"an LDAP URL has {wanted}: ldaps://host/base??sub?(filter)")
     server = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
     filter_ = filter_ if filter_.startswith("(") else f"({filter_ or 'objectClass=*'})"
-    return Search(server, base, scope or "sub", filter_, names)
+    return Search(server, base, scope.lower() or "sub", filter_, names)
 
 
 def command(search: Search, bind_dn: str) -> list[str]:

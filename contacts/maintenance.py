@@ -40,10 +40,10 @@ def replacing(path: Path) -> Iterator[Path]:
     Raise MaintenanceError if `path` is the database.
     """
     refuse_database(path)
-    path = path.resolve()
     if path.exists() and not path.is_file():
         yield path
         return
+    path = path.resolve()
     if not path.parent.is_dir():
         raise MaintenanceError(f"there is no folder {str(path.parent)!r}")
     try:
@@ -111,7 +111,9 @@ def backup(path: Path, overwrite: bool) -> int:
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
     """Raise MaintenanceError if the file exists and is not to be replaced."""
-    if path.exists() and not (overwrite and path.is_file()):
+    if path.exists() and not path.is_file():
+        raise MaintenanceError(f"{path} is no file; name another one")
+    if path.exists() and not overwrite:
         raise MaintenanceError(f"{path} exists; say --overwrite to replace it, or name another file")
 
 

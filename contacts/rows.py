@@ -1,7 +1,7 @@
 """A row of a file, and which attribute of a contact each of its columns stands for."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from contacts.attributes import ATTRIBUTES
@@ -39,6 +39,11 @@ def bad_rows(number: int) -> str:
     return f"{number} bad row{'' if number == 1 else 's'}"
 
 
+def on_one_line(name: str) -> str:
+    """Return a column's name as it can be printed; it is the same one still, to spelling()."""
+    return " ".join("".join(each if each.isprintable() else " " for each in name).split())
+
+
 class Column(NamedTuple):
     """What a column stands for: an attribute ("": it is left out), and the rank among the columns for it."""
 
@@ -62,10 +67,15 @@ class Columns:
     """The columns of one file.
 
     `named` has attributes by the names of columns, as --column says; "" leaves a column out.
-    `advice` says what to do about an unknown column.
+    `advice` returns what to do about an unknown column.
     """
 
-    def __init__(self, named: Mapping[str, str] | None = None, ignore_extra: bool = False, advice: str = "") -> None:
+    def __init__(
+        self,
+        named: Mapping[str, str] | None = None,
+        ignore_extra: bool = False,
+        advice: Callable[[str], str] = lambda _: "",
+    ) -> None:
         self.given = dict(named or {})
         self.named = {spelling(name): attribute for name, attribute in self.given.items()}
         self.ignore_extra = ignore_extra
@@ -80,7 +90,7 @@ class Columns:
             found = Column(self.named[key], -1) if key in self.named else COLUMNS.get(key)
             if not found and not self.ignore_extra:
                 known = f"the column {name!r} is not known; there are: {', '.join(ATTRIBUTES)}"
-                raise FileError(known + self.advice.format(name=name))
+                raise FileError(known + self.advice(on_one_line(name)))
             self.known[name] = found or Column("")
         return self.known[name]
 
@@ -105,7 +115,7 @@ class Columns:
 
     def left_out(self) -> list[str]:
         """Return the columns of the file that stand for nothing."""
-        return [name for name, column in self.known.items() if not column.attribute]
+        return [on_one_line(name) or "''" for name, column in self.known.items() if not column.attribute]
 
     def check_named(self) -> None:
         """Raise FileError if --column names a column that the file does not have."""

@@ -20,7 +20,6 @@ MATCHED_BY = {"User": "userName", "Queue": "name", "Custom": "name"}
 
 # Settings of the connection, beside database.PRAGMAS.
 PRAGMAS = {
-    "busy_timeout": 60_000,  # milliseconds: a sync waits longer for other writes than they wait for it
     "cache_size": -32768,  # KiB
     "wal_autocheckpoint": 10_000,  # pages: most are written by several transactions, and copied back once for all
 }
@@ -129,7 +128,7 @@ class Staging:
 
     def reject_duplicates(self, column: Any, name: str) -> None:
         """Make bad rows of those that have the same in a column, as nothing tells which one is right."""
-        given = GOOD & column.is_null(False)
+        given = column.is_null(False)
         keys = Incoming.select(column).where(given).group_by(column).having(fn.COUNT(Incoming.number) > 1)
         in_file: dict[str, Any] = {"partition_by": [column], "order_by": [Incoming.number]}
         first_line = fn.FIRST_VALUE(Incoming.line).over(**in_file)
@@ -137,7 +136,7 @@ class Staging:
         other_line = Case(fn.ROW_NUMBER().over(**in_file), [(1, next_line)], first_line)
         rows = Incoming.select(Incoming.number, other_line.alias("other_line")).where(given, column.in_(keys))
         reasons = fn.JSON_OBJECT(name, fn.PRINTF("The same as on line %d.", rows.c.other_line))
-        Incoming.update({Incoming.reasons: reasons}).from_(rows).where(Incoming.number == rows.c.number).execute()
+        Incoming.update({Incoming.reasons: reasons}).from_(rows).where(GOOD, Incoming.number == rows.c.number).execute()
 
     def match(self) -> None:
         """Match the rows with contacts: by the id where the directory has it, else by the key.
@@ -265,9 +264,9 @@ class Staging:
 
 
 @contextmanager
-def staging(type_: str, match_by: str = "") -> Iterator[Staging]:
+def staging(type_: str, match_by: str, busy_timeout_ms: int) -> Iterator[Staging]:
     """Yield the staging of rows of a type, on a connection of its own: the models are bound to it for the block."""
     models = (Incoming, Difference)
-    with separate_connection(**PRAGMAS) as database, database.bind_ctx(models):
+    with separate_connection(**PRAGMAS, busy_timeout=busy_timeout_ms) as database, database.bind_ctx(models):
         database.create_tables(models)
         yield Staging(type_, match_by, database)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 import peewee
 
 from contacts.attributes import ATTRIBUTES, TYPES, read_id
-from contacts.database import database_path, locked
+from contacts.database import BUSY_TIMEOUT_MS, database_path, locked
 from contacts.model import Contact, LastSync, apply_differences
 from contacts.rows import Row, bad_rows
 from contacts.staging import MATCHED_BY, staging
@@ -28,7 +28,7 @@ DIFFERENCES_PER_TRANSACTION = 4000
 
 
 # A number as a spreadsheet writes one that is too long for it; the digits are lost.
-POWER_OF_TEN = re.compile(r"\d([.,]\d+)?E\+\d+", re.IGNORECASE)
+POWER_OF_TEN = re.compile(r"\d([.,]\d+E\+?|E\+)\d+", re.IGNORECASE)
 NUMBERS = {"phoneNumber", "employeeId"}
 
 
@@ -66,6 +66,7 @@ class Report(NamedTuple):
     matched: dict[str, int]  # rows that are contacts of the directory, by the attribute that tells so
     lost: dict[str, int]  # contacts that lose an attribute for which no row has a value
     refused: str = ""  # why nothing may be changed
+    unreadable: bool = False  # some rows cannot be read: they may be of any contact, so that none is removed
 
 
 def check(type_: str, row: Row) -> tuple[dict[str, str] | None, dict[str, str]]:
@@ -100,9 +101,9 @@ def clean_values(row: Row) -> tuple[dict[str, str], dict[str, str]]:
         try:
             if not isinstance(value, str):
                 raise ValueError("Must be text.")
-            if name in NUMBERS and POWER_OF_TEN.fullmatch(value.strip()):
-                raise ValueError("A spreadsheet has lost digits of this number: format the column as text there.")
             contact[name] = read_id(value) if name == "id" else clean(value, ATTRIBUTES[name].max_length)
+            if name in NUMBERS and POWER_OF_TEN.fullmatch(contact[name]):
+                raise ValueError("A spreadsheet has lost digits of this number: format the column as text there.")
         except ValueError as error:
             reasons[name] = str(error)
     return contact, reasons
@@ -121,11 +122,15 @@ def full_name(contact: dict[str, str], reasons: dict[str, str]) -> dict[str, str
 class Sync:
     """One sync or import: prepare(), then apply(). Leaving the block with an error records a failed sync."""
 
-    def __init__(self, type_: str, dry_run: bool = False, match_by: str = "") -> None:
+    def __init__(
+        self, type_: str, dry_run: bool = False, match_by: str = "", busy_timeout_ms: int = BUSY_TIMEOUT_MS
+    ) -> None:
         self.type = type_
         self.dry_run = dry_run
         self.match_by = match_by
+        self.busy_timeout_ms = busy_timeout_ms
         self.skipped = 0
+        self.unreadable = False
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -135,7 +140,7 @@ class Sync:
                 stack.enter_context(locked(lock, wait=False))
             except BlockingIOError:
                 raise SyncError("another sync or import is running; run this one when it is done") from None
-            self.staging = stack.enter_context(staging(self.type, self.match_by))
+            self.staging = stack.enter_context(staging(self.type, self.match_by, self.busy_timeout_ms))
             self.database = self.staging.database
             self.stack = stack.pop_all()
         return self
@@ -155,9 +160,11 @@ class Sync:
         with self.database.atomic():  # of temporary tables: no other write waits for it
             self.staging.add(self.checked(rows))
         with self.database.atomic():
-            summary = Summary(**self.staging.compare(rules.delete), skipped=self.skipped)
+            delete = rules.delete and not self.unreadable
+            summary = Summary(**self.staging.compare(delete), skipped=self.skipped)
         lost = {} if self.type == "Custom" else self.staging.lost()
-        return Report(summary, self.staging.matched, lost, self.refusal(summary, rules))
+        unreadable = rules.delete and self.unreadable
+        return Report(summary, self.staging.matched, lost, self.refusal(summary, rules), unreadable)
 
     def refusal(self, summary: Summary, rules: Rules) -> str:
         """Return why nothing may be changed: bad rows, or more removals than allowed, as the file may be cut off."""
@@ -180,6 +187,7 @@ class Sync:
     def checked(self, rows: Iterable[Row]) -> Iterator[tuple[Row, dict[str, str], dict[str, str]]]:
         """Yield each row of the type with its contact and the reasons if it is a bad one."""
         for row in rows:
+            self.unreadable |= bool(row.problem)
             contact, reasons = check(self.type, row)
             if contact is None:
                 self.skipped += 1

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -17,10 +18,11 @@ from contacts.cli import INPUT_FILE, OUTPUT_FILE, Command
 from contacts.database import separate_connection
 from contacts.maintenance import MaintenanceError, refuse_database, replacing
 from contacts.model import Contact
-from contacts.rows import Columns, FileError, Reading, Row, bad_rows
+from contacts.rows import Columns, FileError, Reading, Row, bad_rows, spelling
 from contacts.sync import Report, Rules, Sync
 
-COLUMN_ADVICE = " (--column '{name}=phoneNumber' reads it as one of these, --ignore-extra leaves others out)"
+# A command waits longer for other writes than they wait for it.
+BUSY_TIMEOUT_MS = 60_000
 
 MAX_SHOWN_REJECTS = 20  # --rejects writes all of them
 
@@ -52,9 +54,15 @@ def number_or_percentage(value: str) -> tuple[float, bool]:
 def named_column(value: str) -> tuple[str, str]:
     """Return the column and the attribute that --column names."""
     column, equals, attribute = value.rpartition("=")
-    if not column.strip() or not equals or attribute not in {"", *ATTRIBUTES}:
+    if not equals or attribute not in {"", *ATTRIBUTES}:
         raise click.BadParameter(f"{value!r} is no COLUMN=attribute; the attributes are: {', '.join(ATTRIBUTES)}")
     return column, attribute
+
+
+def column_advice(name: str) -> str:
+    """Return which options read a column that is not known, or leave it out."""
+    option = shlex.quote(f"{name}=phoneNumber")
+    return f" (--column {option} reads it as one of these, --ignore-extra leaves others out)"
 
 
 def source_options(command: Any) -> Any:
@@ -120,7 +128,7 @@ def sync_command(
     if match and type_ != "User":
         raise click.ClickException(f"--match {match} is for Users; a {type_} has none")
     rules = Rules(not no_delete, *max_delete, despite_rejected=rejects is not None)
-    with Sync(type_, dry_run, match or "") as sync:
+    with Sync(type_, dry_run, match or "", BUSY_TIMEOUT_MS) as sync:
         run(sync, rules, rejects, **source)
 
 
@@ -132,7 +140,7 @@ def import_command(rejects: Path | None, dry_run: bool, **source: Any) -> None:
     A row that the directory holds already (same name and number, ignoring case) is left as it is, so that a
     second run adds nothing. Exit status: as of sync.
     """
-    with Sync("Custom", dry_run) as sync:
+    with Sync("Custom", dry_run, busy_timeout_ms=BUSY_TIMEOUT_MS) as sync:
         run(sync, Rules(delete=False, despite_rejected=rejects is not None), rejects, **source)
 
 
@@ -141,12 +149,12 @@ def run(sync: Sync, rules: Rules, rejects: Path | None, source: io.BufferedReade
     name = source if isinstance(source, str) else source.name
     if rejects:
         refuse_database(rejects)
-        if rejects.exists() and os.path.exists(name) and rejects.samefile(name):
+        if rejects.exists() and is_source(source, rejects):
             raise MaintenanceError(f"{rejects} is the file that is read; name another one for the bad rows")
     named = options.pop("named")
-    if len(dict(named)) < len(named):
+    if len({spelling(column) for column, _ in named}) < len(named):
         raise click.ClickException("--column names a column twice")
-    columns = Columns(dict(named), options.pop("ignore_extra"), COLUMN_ADVICE)
+    columns = Columns(dict(named), options.pop("ignore_extra"), column_advice)
     try:
         report = sync.prepare(rows_of(source, columns, **options), rules)
     except FileError as error:
@@ -164,6 +172,14 @@ def run(sync: Sync, rules: Rules, rejects: Path | None, source: io.BufferedReade
     click.echo(f"{sync.type}: {summary}{' (dry run: nothing was changed)' if sync.dry_run else ''}")
     if summary.rejected:
         raise SystemExit(2)
+
+
+def is_source(source: io.BufferedReader | str, path: Path) -> bool:
+    """Return whether a file is the one that is read, be it by name or as standard input."""
+    try:
+        return not isinstance(source, str) and os.path.samestat(os.fstat(source.fileno()), path.stat())
+    except io.UnsupportedOperation:  # no file, as in tests
+        return False
 
 
 def rows_of(
@@ -206,6 +222,8 @@ def print_report(sync: Sync, report: Report, columns: Columns) -> None:
             click.echo(f"line {row.line}, {column}: {reason}", err=True)
     if report.summary.rejected > MAX_SHOWN_REJECTS:
         click.echo(f"… and {bad_rows(report.summary.rejected - MAX_SHOWN_REJECTS)} more", err=True)
+    if report.unreadable:
+        click.echo("warning: nobody is removed, as a row that cannot be read may be anybody's", err=True)
     for attribute, number in report.lost.items():
         click.echo(f"warning: no row has a value for {attribute}, and {number} contacts lose theirs", err=True)
     if sync.match_by:

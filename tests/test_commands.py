@@ -114,6 +114,18 @@ def test_export_writes_to_standard_output(flask, custom):
     )
 
 
+def test_an_export_goes_to_standard_output_by_its_name(flask, custom, path):
+    """A pipe there, which has no folder for a file beside it."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "flask", "export", "/dev/stdout", "--format", "json"],
+        cwd=ROOT,
+        env={**os.environ, "CONTACTS_DATABASE": str(path)},
+        capture_output=True,
+        check=True,
+    )
+    assert json.loads(ran.stdout) == [custom]
+
+
 def test_an_export_whose_reader_goes_away_says_nothing(flask, directory, path):
     with subprocess.Popen(
         [sys.executable, "-m", "flask", "export", "-", "--format", "ndjson"],

@@ -1,11 +1,13 @@
 """POST /contacts/import: what flask import does, for programs and the page."""
 
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 from conftest import ADMIN, AGENT
 
-from contacts import imports
+from contacts import imports, transactions
 
 CSV = "name,phoneNumber\nTaxi,1\nWorkshop,2\n"
 
@@ -94,10 +96,15 @@ def test_of_very_many_bad_rows_the_first_are_answered(admin):
         ("text/csv", "", "the file is empty"),
         ("text/csv", "name,Phone\nA,1\n", "the column 'Phone' is not known"),
         ("text/csv", b"name\n\xff\n", "not in utf-8"),
+        ("text/csv", 'name,"phoneNumber" \nA,1\n', "line 1: "),
+        ("text/csv", '"name\nA\n', "a quote not closed"),
         ("text/csv; charset=none", CSV, "no encoding 'none'"),
+        ("text/csv; charset*=utf-8''utf-8%00", CSV, "no encoding 'utf-8\\x00'"),
         ("application/json", '[{"name":"A"}', "cut off"),
         ("application/json", '{"name":"A"}', "no list of contacts"),
         ("application/json", "", "one array of objects"),
+        ("application/json", "{}", "no list of contacts: {}"),
+        ("application/x-ndjson", '{"name":"A"}\n{"name":"B', "cut off"),
     ],
 )
 def test_what_cannot_be_read_is_refused(content_type, rows, said, admin):
@@ -161,6 +168,15 @@ def test_one_at_a_time(admin, app):
     with Sync("Custom"):
         response = post(admin, CSV)
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+    assert post(admin, CSV).status_code == 200
+
+
+def test_a_busy_directory_is_503(admin, path, monkeypatch):
+    monkeypatch.setattr(transactions, "WRITE_TIMEOUT_S", 0.1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        response = post(admin, CSV)
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
     assert post(admin, CSV).status_code == 200
 
 

@@ -193,6 +193,9 @@ BAD_FILES = {
     "an encoding that is none": ("users.csv", USERS, "no encoding 'hex'", "--encoding", "hex"),
     "another encoding": ("users.csv", USERS, "not in utf-16", "--encoding", "utf-16"),
     "two delimiters": ("users.csv", USERS, "is not one character", "--delimiter", ";;"),
+    "a quote in the header": ("users.csv", 'userName,"name" \na,b\n', "line 1: "),
+    "a cut line of JSON": ("users.ndjson", '{"userName":"a","name":"b"}\n{"userName":"joej"', "cut off"),
+    "a strange delimiter": ("users.csv", 'sep="\nuserName,name\na,b\n', "the column 'sep=\"' is not known"),
     "an unknown member": ("users.ndjson", '{"userName":"a","name":"b"}\n{"nick":1}', "line 2: the column 'nick'"),
 }
 
@@ -405,6 +408,45 @@ def test_rows_of_blanks_are_no_rows(sync):
 def test_a_duplicate_key_leaves_its_contact_as_it_is(sync, agent, user, tmp_path):
     sync("userName,name\njoej,A\nJOEJ,B\nnew,New\n", "--rejects", str(tmp_path / "bad.csv"), status=2)
     assert agent.names(type="User") == ["Joe Johnson", "New"]
+
+
+def test_a_contact_that_a_bad_row_and_a_good_one_name_stays_as_it_is(sync, agent, user, tmp_path):
+    sync("userName,name\njoej,A\njoej,\nnew,New\n", "--rejects", str(tmp_path / "bad.csv"), status=2)
+    assert agent.names(type="User") == ["Joe Johnson", "New"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("users.csv", "name,userName\nJohnson, Joe,joej\nNew,new\n"),
+        ("users.ndjson", '{"userName":"joej","name":"Joe Johnson\n{"userName":"new","name":"New"}\n'),
+    ],
+)
+def test_rows_that_cannot_be_read_may_be_anybodys(name, text, sync, agent, user, tmp_path):
+    rejects = ("--rejects", str(tmp_path / "bad.csv"), "--max-delete", "100%")
+    output = sync(text, *rejects, name=name, status=2)
+    assert "warning: nobody is removed, as a row that cannot be read may be anybody's\n" in output
+    assert agent.names(type="User") == ["Joe Johnson", "New"]
+    assert "warning" not in sync("userName,name\nnew,New\n,x\n", *rejects, status=2)
+    assert agent.names(type="User") == ["New"]
+
+
+def test_rejects_never_go_over_standard_input(path, app, tmp_path):
+    file = tmp_path / "in.csv"
+    file.write_text("userName,name\n,Ben\n")
+    with file.open() as opened:
+        ran = subprocess.run(
+            [sys.executable, "-m", "flask", "sync", "User", "-", "--format", "csv", "--rejects", str(file)],
+            cwd=ROOT,
+            env={**os.environ, "CONTACTS_DATABASE": str(path)},
+            stdin=opened,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert ran.returncode == 1
+    assert "is the file that is read" in ran.stderr
+    assert file.read_text() == "userName,name\n,Ben\n"
 
 
 def test_a_missing_column_is_warned_of(sync, agent, user):

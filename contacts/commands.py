@@ -1,4 +1,4 @@
-"""The flask commands that are not about files: backup, check, token and openapi; and all of them registered."""
+"""The flask commands that are not about files: backup, check and token; and all of them registered."""
 
 from pathlib import Path
 from typing import Any

@@ -150,7 +150,7 @@ def read_csv(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
             wrong = problem(cells, header, line, lines.last) if len(cells) != len(header) else ""
             given = list(map(unescaped, cells)) if "'" in "".join(cells) else cells
             values = {name: given[at] for at, name in named if at < len(given) and not is_blank(given[at])}
-            yield Row(line, values, wrong)
+            yield Row(line, values, wrong, readable=not wrong)
     if not lines.last.endswith(("\n", "\r")):
         reading.columns.warnings.append("the last line has no end: if the file is cut off, sync it again")
 

@@ -140,11 +140,11 @@ def read_ndjson(lines: Iterable[str], reading: Reading) -> Iterator[Row]:
         try:
             value = DECODER.decode(written)
         except FileError as error:
-            yield Row(line, {}, f"{error}.".capitalize())
+            yield Row(line, {}, f"{error}.".capitalize(), readable=False)
         except (ValueError, RecursionError):
             if not written.endswith("\n"):
                 raise FileError(f"line {line}: not valid JSON, and without an end; is the file cut off?") from None
-            yield Row(line, {}, "Not valid JSON.")
+            yield Row(line, {}, "Not valid JSON.", readable=False)
         else:
             yield object_row(value, line, reading)
 
@@ -152,7 +152,8 @@ def read_ndjson(lines: Iterable[str], reading: Reading) -> Iterator[Row]:
 def object_row(value: Any, line: int, reading: Reading) -> Row:
     """Return a JSON object as a row."""
     if not isinstance(value, dict):
-        return Row(line, {}, f"A contact is a JSON object, this is {json.dumps(value)[:40]}.")
+        problem = f"A contact is a JSON object, this is {json.dumps(value)[:40]}."
+        return Row(line, {}, problem, readable=False)
     problem = ""
     try:
         members = gws.plain(value)

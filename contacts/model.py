@@ -186,15 +186,16 @@ def apply_differences(
     """Write the differences of a sync in one transaction: ids to remove, rows of contacts with these ids, and new rows.
 
     A userName or queue's name may be that of another contact, which gets its own in this transaction or a later one.
+    Changed rows are of Users or Queues: an import changes nothing.
     """
     updates: dict[tuple[str, ...], list[ContactRow]] = {}
     taking: dict[str, list[ContactRow]] = {type_: [] for type_ in UNIQUE_KEYS}
-    gone = []
+    vanished = []  # changed rows whose contacts were removed meanwhile
     for row in changed:
         known = FIND_ROW.rows(row, database)
         changes = differing(known[0], row) if known else {}
         if not known:
-            gone.append(row)
+            vanished.append(row)
         elif changes:
             updates.setdefault(tuple(changes), []).append({**changes, "id": row["id"]})
         if UNIQUE_KEYS[str(row["type"])] in changes:
@@ -205,4 +206,4 @@ def apply_differences(
             PARK_HOLDER[type_].execute_many(database, rows)
         for columns, values in updates.items():
             update_statement(columns, if_unchanged=False).execute_many(database, values)
-        ADD.execute_many(database, (*gone, *added))
+        ADD.execute_many(database, (*vanished, *added))

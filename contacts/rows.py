@@ -32,6 +32,7 @@ class Row(NamedTuple):
     line: int
     values: dict[str, Any]
     problem: str = ""
+    readable: bool = True  # False: the values may be those of other columns, or lack
 
 
 def bad_rows(number: int) -> str:

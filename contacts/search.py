@@ -29,7 +29,7 @@ from contacts.phone import (
     typed_number,
     wildcard_number,
 )
-from contacts.text import order_key, order_start, same_key, spellings, word_forms, word_starts, words
+from contacts.text import SPELLINGS, order_key, order_start, same_key, spellings, word_forms, word_starts, words
 
 # The marks of texts: in front of and behind values; in front of the ways to dial a number; behind the one that its key
 # has, international or not, and behind others.
@@ -156,7 +156,7 @@ def rank_values(text: str) -> dict[str, Any]:
     typed = words(text)
     number = number_key(text) if typed_number(text) else ""
     in_order = zip(*map(spellings, typed), strict=True)
-    orders = [*dict.fromkeys(f"*{'*|*'.join(f' {word} ' for word in way)}*\n*" for way in in_order), "", "", "", ""]
+    orders = [*dict.fromkeys(f"*{'*|*'.join(f' {word} ' for word in way)}*\n*" for way in in_order), *[""] * SPELLINGS]
     same, start = same_key(text), order_start(text)
     # The order has numbers as wholes: what begins with queue 1, as Queue 10 does, is found among all queues.
     base = order_start(re.sub(r"\d+\Z", "", same))
@@ -166,7 +166,7 @@ def rank_values(text: str) -> dict[str, Any]:
         "whole": f"*{VALUE}{glob_literal(same)}{VALUE}*",
         "whole_dialled": f"*{NUMBER}{number.strip('+')}{ABROAD if '+' in number else HERE}*" if number else "",
         "whole_words": " AND ".join(any_of(index_term(form, False) for form in word_forms(word)) for word in typed),
-        **{f"in_order_{i}": orders[i] for i in range(4)},
+        **{f"in_order_{i}": orders[i] for i in range(SPELLINGS)},
         "base": base,
         "end": f"{base}\U0010ffff",
         "start": f"{glob_literal(start)}*",
@@ -211,7 +211,8 @@ def matches(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     known, most = vocabulary(), MAX_ALTERNATIVES // max(1, len(typed))
     yield "inside", {"index_query": terms_query(asked, {word: inside(word, known, most) for word in typed})}
     near = {word: similar(word, known, most) for word in typed}
-    # A contact is as many slips away as it is not among the contacts of a level, of each word.
+    # For each word and each number of slips below its most, what looks for the words within it: the more of these find
+    # a contact, the nearer it is.
     levels = [
         word_query(word, [each for each, slips in found.items() if slips <= level])
         for word, found in near.items()

@@ -66,8 +66,9 @@ OTHER = Incoming.alias()
 MATCHED = OTHER.select(OTHER.number).where(OTHER.seq == Contact.seq)
 BY_CONTACT = Incoming.index(Incoming.seq, Incoming.reasons, name="incoming_by_contact")
 
-# JSON that differs behind the id, {"id":"…", which incoming rows do not have.
-DIFFERS = fn.SUBSTR(Contact.json, len('{"id":"",') + 33) != fn.SUBSTR(Incoming.contact, 2)
+# JSON that differs behind the id, {"id":"…", which incoming rows do not have. SQLite counts characters from 1.
+ID_LENGTH = len('{"id":"",') + 32
+DIFFERS = fn.SUBSTR(Contact.json, ID_LENGTH + 1) != fn.SUBSTR(Incoming.contact, len("{") + 1)
 
 
 class Staging:
@@ -139,9 +140,10 @@ class Staging:
         Incoming.update({Incoming.reasons: reasons}).from_(rows).where(GOOD, Incoming.number == rows.c.number).execute()
 
     def match(self) -> None:
-        """Match the rows with contacts: by the id where the directory has it, else by the key.
+        """Match the rows with contacts: by the id where the directory has it, by match_by, by the key.
 
-        The id of a contact of another type makes a bad row.
+        A contact that a row has claimed by one of these is no other row's by the next. The id of a contact of another
+        type makes a bad row.
         """
         identified = Contact.select(Contact.seq).where(Contact.id == Incoming.id)
         Incoming.update(seq=identified).where(Incoming.id.is_null(False)).execute()
@@ -151,19 +153,19 @@ class Staging:
 
         self.count_matched("id")
 
-        free: Any = Value(True)
+        unclaimed: Any = Value(True)
         if self.matched["id"]:  # else the index of the keys tells all, and no contact is read
-            free = ~fn.EXISTS(OTHER.select(OTHER.number).where(OTHER.id == Contact.id))
+            unclaimed = ~fn.EXISTS(OTHER.select(OTHER.number).where(OTHER.id == Contact.id))
         if self.match_by:
             column = getattr(Contact, self.match_by.key_column)
-            same = (column == Incoming.match_key) & (Contact.type == self.type) & free
+            same = (column == Incoming.match_key) & (Contact.type == self.type) & unclaimed
             self.match_rows(self.match_by.name, same & self.same_key)  # of several contacts, the one with the login
             self.match_rows(self.match_by.name, same)
             self.reject_ambiguous(self.match_by.name, column)
             self.database.execute(BY_CONTACT)
             # A contact with another employeeId is somebody else, who had the login before.
-            free &= ~fn.EXISTS(MATCHED) & (column.is_null() | Incoming.match_key.is_null())
-        self.match_rows(self.attribute.name, self.same_key & free)
+            unclaimed &= ~fn.EXISTS(MATCHED) & (column.is_null() | Incoming.match_key.is_null())
+        self.match_rows(self.attribute.name, self.same_key & unclaimed)
 
     def match_rows(self, name: str, condition: Any) -> None:
         """Match the rows that are not yet with the first contact that meets a condition."""

@@ -14,6 +14,7 @@ from peewee import SQL, Case, Expression, NodeList, fn
 from contacts.attributes import ATTRIBUTES, SEARCHED
 from contacts.database import MAX_STATEMENTS, Compiled, parameter
 from contacts.model import JSON, Contact, ContactSearch, Directory
+from contacts.text import SPELLINGS
 
 
 class Shape(NamedTuple):
@@ -74,7 +75,7 @@ HIT_CONDITIONS = (
 
 # The ranks of the hits of q: the whole of a value; whole words of the name, in order; the start of the name; the rest.
 WHOLE = glob(Contact.texts, "whole") | glob(Contact.texts, "whole_dialled")
-IN_ORDER = reduce(or_, (glob(Contact.words, f"in_order_{place}") for place in range(4)))
+IN_ORDER = reduce(or_, (glob(Contact.words, f"in_order_{place}") for place in range(SPELLINGS)))
 OF_BASE = (Contact.name_key >= parameter("base")) & (Contact.name_key < parameter("end"))
 STARTS = OF_BASE & (glob(Contact.name_key, "start") | glob(Contact.texts, "start_text"))
 RANK = Case(None, ((WHOLE, 0), (IN_ORDER, 1), (STARTS, 2)), 3)
@@ -89,14 +90,18 @@ NEARNESS = (
 
 
 def conditions(shape: Shape, by_order: bool = False) -> list[Any]:
-    """Return the filters and tests of a shape; `by_order`: by no index of a filter."""
+    """Return the filters and tests of a shape; `by_order`: by no index of a filter.
+
+    Without statistics, SQLite may look contacts up by the filter that most of them pass: it is shown the index of the
+    first filter alone.
+    """
     found = []
     names = {name for name, _ in shape.filters}
     for place, (name, kind) in enumerate(shape.filters):
         column = getattr(Contact, ATTRIBUTES[name].key_column)
         # The indexes of other attributes have the name, too.
-        looked_up = not by_order and (place == 0 or (name == "name" and not {"id", "userName"} & names))
-        found.append(FILTERS[kind](column if looked_up else without_index(column), name))
+        may_use_index = not by_order and (place == 0 or (name == "name" and not {"id", "userName"} & names))
+        found.append(FILTERS[kind](column if may_use_index else without_index(column), name))
     return [*found, *TESTS[shape.test]]
 
 
@@ -122,6 +127,7 @@ def source(shape: Shape, columns: Sequence[Any], by_order: bool = False) -> Any:
     """Return the query for columns of all contacts of a shape; `by_order`: in their order, by no index of a filter."""
     if not shape.indexed:
         of_one_type = shape.filters[:1] == (("type", "one"),) and shape.sort in {(), ("name",), ("type",)}
+        # SQL("1"): there may be no filter.
         return Contact.select(*columns).where(SQL("1"), *conditions(shape, by_order and not of_one_type))
     if by_order:
         hits = ContactSearch.select(ContactSearch.seq).where(HIT_CONDITIONS[0])

@@ -187,7 +187,7 @@ class Sync:
     def checked(self, rows: Iterable[Row]) -> Iterator[tuple[Row, dict[str, str], dict[str, str]]]:
         """Yield each row of the type with its contact and the reasons if it is a bad one."""
         for row in rows:
-            self.unreadable |= bool(row.problem)
+            self.unreadable |= not row.readable
             contact, reasons = check(self.type, row)
             if contact is None:
                 self.skipped += 1

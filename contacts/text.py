@@ -129,10 +129,12 @@ _LEADING_ZEROS = re.compile("0(?<![0-9]0)0*(?=[0-9])")  # begins with a characte
 
 @lru_cache(maxsize=4096)  # many people share a first or last name
 def order_key(text: str) -> str:
-    """Return the key of the order of text, for comparison by code points or by the bytes of UTF-8.
+    r"""Return the key of the order of text, for comparison by code points or by the bytes of UTF-8.
 
-    It is the text without accents, numbers in order of value, up to a mark. Of text that has more to it the same_key
-    follows, the mark being one that keeps these in order, so that equal keys mean the same text.
+    It is the text without accents, numbers in order of value, up to a mark: "ann" is "ann\x02", as that is all there is
+    to it. Of text with accents, or with zeros before a number, the same_key follows, so that equal keys mean the same
+    text; the mark says on which side of the plain text it stands: "änn" is "ann\x03änn", and "queue 02" is
+    "queue 02\x01queue 02" before "queue 2", which is "queue 02\x02".
     """
     same = same_key(text)
     if same.isascii() and not _NUMBER.search(same):  # as most are
@@ -199,6 +201,9 @@ def _shortened(word: str) -> str:
 _WRITTEN_OUT = {"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"}
 
 
+SPELLINGS = 4
+
+
 def spellings(word: str) -> list[str]:
     """Return the four ways to write a word: as it is, plain, with umlauts written out, and in Latin letters.
 
@@ -206,7 +211,7 @@ def spellings(word: str) -> list[str]:
     that the spellings of a word's start are the starts of the word's spellings.
     """
     if word.isascii():
-        return [word] * 4
+        return [word] * SPELLINGS
     word = _shortened(word)
     plain = "".join(map(_plain_letter, word))
     written_out = "".join(_WRITTEN_OUT.get(character) or _plain_letter(character) for character in word)

@@ -100,19 +100,20 @@ def check_schema(execute: Callable[[str], Any]) -> None:
 
 
 @contextmanager
-def turn(began: float) -> Iterator[None]:
+def write_turn(began: float) -> Iterator[None]:
     """Run the block when no other thread writes; raise BusyError if that takes too long.
 
-    The last free thread is for reads: it waits only while the other writes get on.
+    All threads but one may wait for their turn. The last one is for reads: it waits only while other writes advance,
+    and once it has given up, the next one gives up at once, until a write advances.
     """
 
-    def patience() -> float:
+    def seconds_left() -> float:
         if Process.stalled > Process.progressed:
             return 0
         return min(began + WRITE_TIMEOUT_S, max(began, Process.progressed) + STALLED_S) - time.monotonic()
 
-    while not Process.turns.acquire(timeout=max(0, patience())):
-        if patience() <= 0:
+    while not Process.turns.acquire(timeout=max(0, seconds_left())):
+        if seconds_left() <= 0:
             Process.stalled = time.monotonic()
             raise BusyError("all threads but one wait to write")
     try:
@@ -134,7 +135,7 @@ def write_transaction(database: peewee.SqliteDatabase = db) -> Iterator[None]:
     Raise peewee.OperationalError if others hold the lock for WRITE_TIMEOUT_S, FileChangedError if it is another file.
     """
     began = time.monotonic()
-    with turn(began):
+    with write_turn(began):
         with ExitStack() as stack:
             while True:
                 try:

@@ -29,7 +29,7 @@ DROP TABLE contact;
 CREATE TEMP TABLE revision AS SELECT revision FROM directory;
 DROP TABLE directory;
 {SCHEMA.read_text(encoding="utf-8")}
-UPDATE directory SET revision = (SELECT revision FROM temp.revision), numbering_plan = '{{plan}}';
+UPDATE directory SET revision = (SELECT revision FROM temp.revision), numbering_plan = 'PLAN';
 """
 
 
@@ -48,7 +48,7 @@ def upgrade(path: Path, version: int) -> None:
 
 def make_anew(connection: sqlite3.Connection) -> None:
     """Make the tables of contacts anew, as schema.sql and model.row_of() have them, in one transaction."""
-    connection.executescript(ANEW.replace("{plan}", phone.plan_text()))
+    connection.executescript(ANEW.replace("PLAN", phone.plan_text()))
     kept = connection.execute("SELECT json FROM kept ORDER BY seq")
     connection.executemany(ADD.sql, (ADD.bind(row_of(json.loads(row[0]))) for row in kept))
     lost = connection.execute("SELECT (SELECT count(*) FROM kept) - (SELECT count(*) FROM contact)").fetchone()[0]

@@ -208,6 +208,7 @@ def test_a_blank_value_hides_none(name, text, flask, agent):
     ],
 )
 def test_a_row_that_cannot_be_read_protects_whom_it_names(name, text, flask, agent, user):
+    flask("sync", "User", "--no-delete", file="userName,name\ngone,Gone\n")
     flask("sync", "User", "--rejects", "/dev/null", "--max-delete", "100%", file=text, name=name, status=2)
     assert agent.names() == ["B", "Joe Johnson"]
 

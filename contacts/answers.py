@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
-from typing import IO
+from typing import IO, Any
 
 from flask import Response, request
 from werkzeug.datastructures import ETags
@@ -18,7 +18,7 @@ FILE_BLOCK_BYTES = 64 * 1024
 
 ONE_CONTACT = b'{"statusCode":0,"contact":%b}'
 
-# A contact's JSON as the directory keeps it, to its JSON in an answer.
+# The JSON of contacts as the directory keeps it, with commas between, to their JSON in an answer.
 Presentation = Callable[[bytes], bytes]
 
 
@@ -31,10 +31,12 @@ def presentation(fields: tuple[str, ...] | None = None) -> Presentation | None:
     if not uri and not fields:
         return None
 
-    def present(contact: bytes) -> bytes:
-        values = json.loads(contact)
+    def shown(values: dict[str, Any]) -> dict[str, Any]:
         values |= gws.attributes_of(values, uri) if uri else {}
-        return encode_json({name: values[name] for name in fields if name in values} if fields else values).encode()
+        return {name: values[name] for name in fields if name in values} if fields else values
+
+    def present(contacts: bytes) -> bytes:
+        return encode_json(list(map(shown, json.loads(b"[%b]" % contacts))))[1:-1].encode()
 
     return present
 

@@ -7,7 +7,7 @@ from typing import IO, Any, NamedTuple
 
 from contacts import search
 from contacts.attributes import ATTRIBUTES, USER_ATTRIBUTES
-from contacts.database import Compiled, db
+from contacts.database import db
 from contacts.phone import split_numbers
 from contacts.statements import (
     STATE,
@@ -16,6 +16,7 @@ from contacts.statements import (
     hits_statement,
     page_statement,
     rank_statements,
+    rows_statement,
     sort_statement,
 )
 
@@ -49,7 +50,7 @@ class Found(NamedTuple):
     shape: Shape
     values: dict[str, Any]  # to bind
     total: int  # contacts
-    seqs: list[int] | None  # the contacts that a search finds; None for too many to sort, and without a search
+    seqs: str | None  # the contacts that a search finds, as JSON; None for too many to sort, and without a search
     size: int  # contacts of the directory
 
     @property
@@ -68,7 +69,7 @@ class Answer(NamedTuple):
 def list_contacts(query: Query, present: Callable[[bytes], bytes] | None = None) -> Answer:
     """Return the list of contacts that the query asks for, from one snapshot of the directory.
 
-    `present` makes of a contact's JSON what the list has of it.
+    `present` makes of the JSON of contacts, with commas between, what the list has of them.
     """
     with db.atomic():
         state = STATE.rows({})[0]
@@ -76,8 +77,9 @@ def list_contacts(query: Query, present: Callable[[bytes], bytes] | None = None)
         wanted = min(found.values["limit"], found.total - query.offset)
         if wanted > SPOOL_BLOCK_ROWS:
             return Answer(state["revision"], spooled(found, present))
-        contacts = page_of(found, wanted) if wanted > 0 else []
-        return Answer(state["revision"], b"".join((beginning(found), listing(contacts, present), b"]}")))
+        contacts = page_of(found, wanted) if wanted > 0 else b""
+        shown = present(contacts) if present else contacts
+        return Answer(state["revision"], b"%b%b]}" % (beginning(found), shown))
 
 
 def find(query: Query, size: int) -> Found:
@@ -87,17 +89,17 @@ def find(query: Query, size: int) -> Found:
         total, seqs = count(shape, values, size)
         if total:
             return Found(shape, values, total, seqs, size)
-    return Found(shape._replace(match="start" if query.q else ""), values, 0, [], size)
+    return Found(shape._replace(match="start" if query.q else ""), values, 0, "[]", size)
 
 
-def count(shape: Shape, values: dict[str, Any], size: int) -> tuple[int, list[int] | None]:
-    """Return the number of contacts of a shape, and those that a search finds, by seq; None for too many to sort."""
+def count(shape: Shape, values: dict[str, Any], size: int) -> tuple[int, str | None]:
+    """Return the number of contacts of a shape, and the seqs that a search finds as JSON; None for too many to sort."""
     if shape.indexed or shape.test:
         few = max(MAX_SORTED_HITS, int(MAX_SORTED_SHARE * size))
-        seqs = [row[0] for row in hits_statement(shape).execute(values | {"limit": few + 1})]
-        if len(seqs) <= few:
-            return len(seqs), seqs
-    return count_statement(shape).rows(values)[0]["total"], None
+        hits = hits_statement(shape).rows(values | {"limit": few + 1})[0]
+        if hits["number"] <= few:
+            return hits["number"], hits["seqs"]
+    return count_statement(shape).rows(values)[0]["number"], None
 
 
 def beginning(found: Found) -> bytes:
@@ -106,12 +108,7 @@ def beginning(found: Found) -> bytes:
     return b'{"statusCode":0,"totalCount":%d,%b"contacts":[' % (found.total, match)
 
 
-def listing(contacts: list[bytes], present: Callable[[bytes], bytes] | None) -> bytes:
-    """Return contacts with commas between."""
-    return b",".join(map(present, contacts) if present else contacts)
-
-
-def page_of(found: Found, wanted: int) -> list[bytes]:
+def page_of(found: Found, wanted: int) -> bytes:
     """Return a page of `wanted` contacts, by the way that suits their number.
 
     Hits that are few are sorted. Else SQLite looks contacts up by a filter or reads all in their order, from the end
@@ -119,33 +116,32 @@ def page_of(found: Found, wanted: int) -> list[bytes]:
     """
     shape, values = found.shape, found.values | {"limit": wanted}
     if found.seqs is not None:
-        return rows(sort_statement(shape), values | {"seqs": json.dumps(found.seqs)})
+        return bytes(sort_statement(shape).rows(values | {"seqs": found.seqs})[0]["contacts"])
     if shape.ranking == "start":
         return best_hits(shape, values)
     searched = shape.indexed or bool(shape.test)
-    if backward := not searched and values["offset"] > found.total / 2:
+    by_order = searched or found.by_order
+    if not searched and values["offset"] > found.total / 2:
         values["offset"] = found.total - values["offset"] - wanted
-    contacts = rows(page_statement(shape, searched or found.by_order, backward), values)
-    return contacts[::-1] if backward else contacts
+        rows = rows_statement(shape, by_order, backward=True).rows(values)
+        return b",".join(row["json"] for row in reversed(rows))
+    return bytes(page_statement(shape, by_order).rows(values)[0]["contacts"])
 
 
-def best_hits(shape: Shape, values: dict[str, Any]) -> list[bytes]:
+def best_hits(shape: Shape, values: dict[str, Any]) -> bytes:
     """Return a page of many hits: rank by rank, each looked up by an index of its own."""
-    hits: list[bytes] = []
-    skipped, limit = values["offset"], values["limit"]
+    pages: list[bytes] = []
+    skipped, missing = values["offset"], values["limit"]
     for rank in range(4):
         page_of_rank, count_of_rank = rank_statements(shape, rank)
-        hits += rows(page_of_rank, values | {"offset": skipped, "limit": limit - len(hits)})
-        if len(hits) == limit:
+        page = page_of_rank.rows(values | {"offset": skipped, "limit": missing})[0]
+        pages += [page["contacts"]] if page["number"] else []
+        missing -= page["number"]
+        if not missing:
             break
         # Where the page begins behind this rank, all of the rank is skipped.
-        skipped = 0 if hits else skipped - count_of_rank.rows(values)[0]["total"]
-    return hits
-
-
-def rows(statement: Compiled, values: dict[str, Any]) -> list[bytes]:
-    """Return the contacts that a statement selects, as JSON."""
-    return [row["json"] for row in statement.rows(values)]
+        skipped = 0 if pages else skipped - count_of_rank.rows(values)[0]["number"]
+    return b",".join(pages)
 
 
 def spooled(found: Found, present: Callable[[bytes], bytes] | None) -> IO[bytes]:
@@ -155,11 +151,12 @@ def spooled(found: Found, present: Callable[[bytes], bytes] | None) -> IO[bytes]
     """
     file = tempfile.TemporaryFile()  # noqa: SIM115
     try:
-        cursor = page_statement(found.shape, found.by_order and not found.shape.indexed).execute(found.values)
+        cursor = rows_statement(found.shape, found.by_order and not found.shape.indexed).execute(found.values)
         file.write(beginning(found))
         separator = b""
         while block := cursor.fetchmany(SPOOL_BLOCK_ROWS):
-            file.write(separator + listing([row[0] for row in block], present))
+            contacts = b",".join(row[0] for row in block)
+            file.write(separator + (present(contacts) if present else contacts))
             separator = b","
         file.write(b"]}")
         file.seek(0)

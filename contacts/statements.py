@@ -56,6 +56,8 @@ FILTERS: dict[str, Any] = {
     "never": lambda _column, _name: SQL("0"),
 }
 
+NUMBER = fn.COUNT(SQL("*")).alias("number")  # of the rows of a subquery
+
 SIZE = Directory.customs + Directory.queues + Directory.users
 
 # The patterns of filterParameters: one that a GLOB decides, or others.
@@ -68,10 +70,8 @@ TESTS: dict[str, tuple[Any, ...]] = {
 
 # What the index finds, with the columns that counts and sorts need of it.
 HITS = NodeList((ContactSearch, SQL("CROSS JOIN"), Contact, SQL("INDEXED BY contact_in_search")))
-HIT_CONDITIONS = (
-    Expression(ContactSearch.match, "MATCH", parameter("index_query")),
-    Expression(Contact.seq, "=", ContactSearch.seq),
-)
+FOUND_BY_INDEX = Expression(ContactSearch.match, "MATCH", parameter("index_query"))
+SAME_CONTACT = Expression(Contact.seq, "=", ContactSearch.seq)
 
 # The ranks of the hits of q: the whole of a value; whole words of the name, in order; the start of the name; the rest.
 WHOLE = glob(Contact.texts, "whole") | glob(Contact.texts, "whole_dialled")
@@ -130,11 +130,11 @@ def source(shape: Shape, columns: Sequence[Any], by_order: bool = False) -> Any:
         # SQL("1"): there may be no filter.
         return Contact.select(*columns).where(SQL("1"), *conditions(shape, by_order and not of_one_type))
     if by_order:
-        hits = ContactSearch.select(ContactSearch.seq).where(HIT_CONDITIONS[0])
+        hits = ContactSearch.select(ContactSearch.seq).where(FOUND_BY_INDEX)
         return Contact.select(*columns).where(
             Expression(without_index(Contact.seq), "IN", hits), *conditions(shape, by_order)
         )
-    return Contact.select(*columns).from_(HITS).where(*HIT_CONDITIONS, *conditions(shape, by_order=True))
+    return Contact.select(*columns).from_(HITS).where(FOUND_BY_INDEX, SAME_CONTACT, *conditions(shape, by_order=True))
 
 
 def ranked(shape: Shape, backward: bool = False) -> list[Any]:
@@ -155,41 +155,62 @@ def with_nearness(shape: Shape, query: Any) -> Any:
 def count_statement(shape: Shape) -> Compiled:
     """Return the statement for the number of contacts of a shape."""
     if not shape.indexed and not shape.test and not shape.filters:
-        return Compiled(Directory.select(SIZE.alias("total")))
+        return Compiled(Directory.select(SIZE.alias("number")))
     if shape == Shape((("type", "one"),), False, "", "", shape.sort, shape.descending):
         by_type = (("Custom", Directory.customs), ("Queue", Directory.queues), ("User", Directory.users))
-        return Compiled(Directory.select(Case(parameter("type"), by_type).alias("total")))
+        return Compiled(Directory.select(Case(parameter("type"), by_type).alias("number")))
     return counting(seqs_of_hits(shape))
 
 
 @lru_cache(maxsize=MAX_STATEMENTS)
 def hits_statement(shape: Shape) -> Compiled:
-    """Return the statement for what a search finds, by seq, in no order."""
-    return Compiled(seqs_of_hits(shape).limit(parameter("limit")))
+    """Return the statement for what a search finds, in no order: the number, and the seqs as JSON."""
+    hits = seqs_of_hits(shape).limit(parameter("limit"))
+    return Compiled(peewee.Select([hits], [NUMBER, fn.JSON_GROUP_ARRAY(SQL("seq")).alias("seqs")]))
 
 
 def seqs_of_hits(shape: Shape) -> Any:
     """Return the query for the seq of all contacts of a shape; the index of words alone is asked where it tells."""
     if shape.indexed and not shape.filters and not shape.test:
-        return ContactSearch.select(ContactSearch.seq.alias("seq")).where(HIT_CONDITIONS[0])
+        return ContactSearch.select(ContactSearch.seq.alias("seq")).where(FOUND_BY_INDEX)
     return source(shape, [Contact.seq])
+
+
+def joined(query: Any) -> Compiled:
+    """Return the statement for a page of contacts, in one row: their number, and their JSON with commas between.
+
+    SQLite keeps the order of a page (https://www.sqlite.org/optoverview.html#omitorderby). Each row that it returns
+    hands Python's lock to other threads, which takes longer than to read a contact.
+    """
+    return Compiled(peewee.Select([query], [NUMBER, fn.GROUP_CONCAT(SQL("json")).cast("BLOB").alias("contacts")]))
 
 
 @lru_cache(maxsize=MAX_STATEMENTS)
 def sort_statement(shape: Shape) -> Compiled:
     """Return the statement for a page of the contacts that a search has found."""
     found = Contact.select(JSON).where(Contact.seq.in_(bound_list("seqs")))
-    return Compiled(paged(with_nearness(shape, found).order_by(*ranked(shape))))
+    return joined(paged(with_nearness(shape, found).order_by(*ranked(shape))))
 
 
 @lru_cache(maxsize=MAX_STATEMENTS)
-def page_statement(shape: Shape, by_order: bool, backward: bool = False) -> Compiled:
-    """Return the statement for a page of contacts; `by_order`: as source() has it."""
+def page_statement(shape: Shape, by_order: bool) -> Compiled:
+    """Return the statement for a page of contacts, in one row; `by_order`: as source() has it."""
+    return joined(page_query(shape, by_order))
+
+
+@lru_cache(maxsize=MAX_STATEMENTS)
+def rows_statement(shape: Shape, by_order: bool, backward: bool = False) -> Compiled:
+    """Return the statement for a page of contacts, in a row each; `backward`: from the end."""
+    return Compiled(page_query(shape, by_order, backward))
+
+
+def page_query(shape: Shape, by_order: bool, backward: bool = False) -> Any:
+    """Return the query for a page of contacts."""
     if shape.test and not shape.indexed:  # an index is walked that has all to test and to sort by
         ordered = order(shape, backward)
         return page_of_rows(paged(source(shape, [Contact.seq]).order_by(*map(without_index, ordered))), ordered)
     found = source(shape, [JSON], by_order)
-    return Compiled(paged(with_nearness(shape, found).order_by(*ranked(shape, backward))))
+    return paged(with_nearness(shape, found).order_by(*ranked(shape, backward)))
 
 
 def paged(query: Any) -> Any:
@@ -197,9 +218,9 @@ def paged(query: Any) -> Any:
     return query.limit(parameter("limit")).offset(parameter("offset"))
 
 
-def page_of_rows(seqs: Any, ordered: list[Any]) -> Compiled:
-    """Return the statement for the contacts of a page whose seqs a query selects: only their rows are read."""
-    return Compiled(Contact.select(JSON).where(Contact.seq.in_(seqs)).order_by(*ordered))
+def page_of_rows(seqs: Any, ordered: list[Any]) -> Any:
+    """Return the query for the contacts of a page whose seqs a query selects: only their rows are read."""
+    return Contact.select(JSON).where(Contact.seq.in_(seqs)).order_by(*ordered)
 
 
 @lru_cache(maxsize=MAX_STATEMENTS)
@@ -215,20 +236,20 @@ def rank_statements(shape: Shape, rank: int) -> tuple[Compiled, Compiled]:
         hits = reduce(or_, of_keys)
         by_name = [SQL("name_key DESC"), SQL("seq DESC")] if shape.descending else [SQL("name_key"), SQL("seq")]
         seqs = peewee.Select([paged(hits.order_by(*by_name))], [SQL("seq")])
-        return page_of_rows(seqs, ordered), counting(hits)
+        return joined(page_of_rows(seqs, ordered)), counting(hits)
     if rank == 1:
         whole_words = Expression(ContactSearch.match, "MATCH", parameter("whole_words"))
-        hits = Contact.select(Contact.seq).from_(HITS).where(whole_words, HIT_CONDITIONS[1], IN_ORDER, *tests)
-        return page_of_rows(paged(hits.order_by(*ordered)), ordered), counting(hits)
+        hits = Contact.select(Contact.seq).from_(HITS).where(whole_words, SAME_CONTACT, IN_ORDER, *tests)
+        return joined(page_of_rows(paged(hits.order_by(*ordered)), ordered)), counting(hits)
     if rank == 2:
         tests.append(STARTS)
     hits = source(shape, [JSON], by_order=True).where(*tests)
-    return Compiled(paged(hits.order_by(*ordered))), counting(hits)
+    return joined(paged(hits.order_by(*ordered))), counting(hits)
 
 
 def counting(query: Any) -> Compiled:
     """Return the statement for the number of rows of a query."""
-    return Compiled(peewee.Select([query], [fn.COUNT(SQL("*")).alias("total")]))
+    return Compiled(peewee.Select([query], [NUMBER]))
 
 
 STATE = Compiled(Directory.select(Directory.revision, SIZE.alias("size")))

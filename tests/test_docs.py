@@ -88,8 +88,11 @@ def project(tmp_path):
     )
     for name in filter(lambda name: (ROOT / name).exists(), tracked.stdout.decode().splitlines()):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        # With its time: an older requirements.txt than the stamp in .venv has make install nothing.
+        # With its time: an older requirements.txt than the stamp in .venv has make install nothing, and what Python has
+        # compiled is good for a copy.
         shutil.copy2(ROOT / name, copy / name)
+    for compiled in (ROOT / "contacts").rglob("__pycache__"):
+        shutil.copytree(compiled, copy / compiled.relative_to(ROOT))
     (copy / ".venv").symlink_to(Path(sys.prefix))
     return copy
 

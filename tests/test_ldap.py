@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from uuid import UUID
 
@@ -294,6 +295,7 @@ def test_a_command_that_is_told_to_end_takes_ldapsearch_along(server, path, tmp_
         (child,) = workers(process.pid)
         files = [file.read_bytes() for file in (tmp_path / "temporary").rglob("*") if file.is_file()]
         assert server.password.encode() not in b"".join(files)
+        time.sleep(0.5)  # it waits for ldapsearch: at the moment of its start, Python could not end it yet
         process.terminate()
         assert process.wait(30) == 128 + 15
         assert not os.path.exists(f"/proc/{child}")

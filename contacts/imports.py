@@ -75,7 +75,8 @@ class Import(MethodView):
                 if not report.refused and not dry_run:
                     sync.apply(report.summary)
         except FileError as error:
-            raise ApiError(422, StatusCode.INVALID, f"The rows cannot be read: {error}.") from None
+            end = "" if str(error).endswith("?") else "."
+            raise ApiError(422, StatusCode.INVALID, f"The rows cannot be read: {error}{end}") from None
         except SyncError:
             raise unavailable_error("Another sync or import is running; try again when it is done.") from None
         if report.refused:

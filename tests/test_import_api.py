@@ -1,6 +1,7 @@
 """POST /contacts/import: what flask import does, for programs and the page."""
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 
@@ -112,6 +113,7 @@ def test_what_cannot_be_read_is_refused(content_type, rows, said, admin):
     assert (response.status_code, response.json["statusCode"]) == (422, 2)
     assert said in response.json["statusMessage"]
     assert "--" not in response.json["statusMessage"]
+    assert re.search(r"[^.?][.?]$", response.json["statusMessage"])
     assert admin.names() == []
 
 

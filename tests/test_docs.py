@@ -210,7 +210,7 @@ def test_files_that_are_named_exist():
     assert len(paths) > 10
     assert len(modules) > 10
     assert not [path for path in paths if not (ROOT / path).exists()]
-    folders = [ROOT / folder for folder in (".", "contacts", "contacts/page", "deploy")]
+    folders = [ROOT / folder for folder in (".", "contacts", "contacts/page", "contacts/page/static", "deploy")]
     assert not [name for name in modules if not any((folder / name).exists() for folder in folders)]
 
 

@@ -11,7 +11,7 @@ from contacts import imports, parameters
 from contacts.errors import StatusCode
 
 # What is not of the API: the pages and the document.
-UNDOCUMENTED = {"/", "/page/<name>", "/docs", "/docs/start.js", "/docs/<path:filename>", "/openapi.json"}
+UNDOCUMENTED = {"/", "/page/<path:filename>", "/docs", "/docs/start.js", "/docs/<path:filename>", "/openapi.json"}
 
 # What stands beside the contacts, without a role and a prefix.
 SERVICE = {"/healthz", "/readyz", "/metrics"}

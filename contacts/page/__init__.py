@@ -1,15 +1,10 @@
 """The directory's own page (/): plain HTML, CSS and JavaScript that use nothing but the API."""
 
-from pathlib import Path
-
-from flask import Blueprint, Response, abort, current_app, make_response, render_template, request, send_from_directory
+from flask import Blueprint, Response, current_app, make_response, render_template, request
 
 from contacts import openapi
 
-FOLDER = Path(__file__).parent
-FILES = {file.name for file in FOLDER.iterdir() if file.suffix in {".css", ".js", ".svg"}}
-
-blp = Blueprint("page", __name__, template_folder=FOLDER)
+blp = Blueprint("page", __name__, template_folder=".", static_folder="static", static_url_path="/page")
 
 
 @blp.get("/")
@@ -21,14 +16,6 @@ def page() -> Response:
     response.add_etag()
     response.make_conditional(request)
     return response
-
-
-@blp.get("/page/<name>")
-def file(name: str) -> Response:
-    """Send one of the page's files; a browser keeps it, and asks each time whether it is still the same."""
-    if name not in FILES:
-        abort(404)
-    return send_from_directory(FOLDER, name, max_age=None)
 
 
 @blp.after_request

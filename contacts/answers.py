@@ -117,7 +117,7 @@ def is_current(tag: str) -> bool:
 
 def not_modified(tag: str) -> Response:
     """Return the answer to a client that has the current state."""
-    return Response(status=304, headers=read_headers(tag), content_type="application/json")
+    return Response(status=304, headers=read_headers(tag))
 
 
 def check_if_match(tag: str) -> None:

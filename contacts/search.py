@@ -137,7 +137,7 @@ def terms_query(asked: list[Term], alternatives: Mapping[str, Iterable[str]]) ->
     for term in asked:
         names = " AND ".join(word_query(word, alternatives.get(word, ())) for word in term.words)
         numbers = " OR ".join(map(index_term, term.numbers))
-        found.append(f"(({names}) OR {numbers})" if names else f"({numbers})")
+        found.append(f"(({names}) OR {numbers})")
     return " AND ".join(found) or NOTHING
 
 
@@ -233,8 +233,7 @@ class Patterns(NamedTuple):
 def patterns(arguments: Iterable[str]) -> Patterns | None:
     """Return the test for the arguments, None if every contact matches."""
     # Every contact has a name that * matches.
-    texts = [re.sub(r"\*+", "*", same_key(each)) for each in arguments if each.strip("*")]
-    texts = [each for each in texts if each != "*"]
+    texts = [text for each in arguments if (text := re.sub(r"\*+", "*", same_key(each))) != "*"]
     if not texts:
         return None
     numbers = [wildcard_number(each) for each in texts]

@@ -208,6 +208,13 @@ def test_an_answer_with_other_uris_is_not_current(gws):
             assert gws.get(url, headers={**tag, **here}).status_code == 200
 
 
+def test_without_the_setting_a_state_is_current_at_any_address(agent, custom):
+    for url in ("/contacts", f"/contacts/{custom['id']}"):
+        tag = {"If-None-Match": agent.get(url).headers["ETag"]}
+        for here in ({"X-Forwarded-Proto": "https"}, {"Host": "h"}, {"X-Forwarded-Prefix": "/gws"}):
+            assert agent.get(url, headers={**tag, **here}).status_code == 304
+
+
 def test_fields_may_name_them(gws):
     for fields, names in (
         ("path,phoneNumbers", ["phoneNumbers", "path"]),

@@ -1328,6 +1328,44 @@ def test_words_are_found_by_similar_ones(name, typed, match, app, agent):
     assert (answer["totalCount"], answer["match"]) == ((1, match) if match else (0, "start"))
 
 
+@pytest.mark.parametrize(
+    ("q", "names"),
+    [
+        # Whole words of the name in their order, the start of the name, the rest; each by name.
+        ("anna smith", ["Anna Smith", "Dr Anna Smith", "A Smith Anna", "Anna Bea Smithson"]),
+        # The whole number, as it is dialled from abroad or not.
+        ("+49 30 12345", ["Zoe", "Ann"]),
+        ("0049 30 12345", ["Zoe", "Ann"]),
+        ("8001", ["Yul", "Bob"]),
+    ],
+)
+def test_the_best_hits_come_first(q, names, app, agent):
+    fill(
+        *map(custom, ("Anna Smith", "Dr Anna Smith", "Anna Bea Smithson", "A Smith Anna")),
+        *(custom("Ann", "+49 30 123456"), custom("Zoe", "+49 30 12345")),
+        *(custom("Bob", "80012"), custom("Yul", "8001")),
+    )
+    assert agent.names(q=q) == names
+
+
+def test_the_nearest_of_similar_words_come_first(app, agent):
+    fill(custom("Mulleraan"), custom("Mullerian"), custom("Müllerin"))
+    # Typed is mullerinn or muellerinn, too: of the slips, the fewest count.
+    assert agent.names(q="müllerinn") == ["Mullerian", "Müllerin", "Mulleraan"]
+
+
+def test_of_very_many_words_the_shortest_are_looked_for(app, agent, monkeypatch):
+    monkeypatch.setattr(search, "MAX_ALTERNATIVES", 1)
+    fill(custom("aazqxaa"), custom("bzqx"))
+    assert agent.names(q="zqx") == ["bzqx"]
+
+
+def test_of_very_many_similar_words_some_are_looked_for(app, agent, monkeypatch):
+    monkeypatch.setattr(search, "MAX_ALTERNATIVES", 10)
+    fill(*(custom(f"jonso{letter}") for letter in "abcdefghijkl"))
+    assert agent.get("/contacts?q=jonsoz").json["totalCount"] == 10
+
+
 def test_of_very_many_words_that_hold_another_some_are_looked_for(app, agent, monkeypatch):
     monkeypatch.setattr(search, "MAX_ALTERNATIVES", 10)
     fill(*(custom(f"a{number:02}zqx team") for number in range(12)))

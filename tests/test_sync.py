@@ -2,13 +2,18 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+import threading
+from contextlib import closing
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, add
 
-from contacts.sync import Sync
+from contacts import sync_commands, transactions
+from contacts.rows import Row
+from contacts.sync import Rules, Sync
 
 USERS = "userName,firstName,lastName,phoneNumber,employeeId\njoej,Joe,Johnson,15002,E-1\nanna,Anna,Müller,,\n"
 UNCHANGED = "{}: 0 added, 0 changed, 0 removed, {} unchanged, 0 rejected\n"
@@ -241,7 +246,10 @@ BAD_ROWS = {
         [f"line {n}, userName: The same as on line {other}." for n, other in ((2, 3), (3, 2), (4, 2))],
     ),
     "too many cells": ("userName,name\nok,Ok,1\n", ["line 2, row: Has 3 cells, and the header has 2."]),
-    "an unknown type": ("userName,name,type\nok,Ok,Robot\n", ["line 2, type: Must be User"]),
+    "an unknown type": (
+        "userName,name,type\nok,Ok,Robot\n",
+        ["line 2, type: Must be User, or another type whose rows are skipped: User, Queue, Custom.\n"],
+    ),
 }
 
 
@@ -268,6 +276,8 @@ def test_values_of_json_must_be_text(sync):
 def test_a_queue_has_no_user_attributes(sync):
     output = sync("name,firstName\nSales,Joe\n", kind="Queue", status=1)
     assert "line 2, firstName: A Queue has none." in output
+    # They make no name for it.
+    assert "line 2, name: A Queue needs one." in sync("firstName,lastName\nJoe,Johnson\n", kind="Queue", status=1)
 
 
 def test_many_bad_rows_are_summed_up(sync):
@@ -324,6 +334,12 @@ def test_a_sync_removes_no_more_than_it_may(missing, options, removed, sync, sql
         assert f"the file lacks {missing} of the 100 Users" in output
         assert "nothing was changed" in output
     assert sql("SELECT count(*) FROM contact") == [(100 - (removed or 0),)]
+
+
+def test_a_percentage_is_of_the_contacts_of_the_type(sync):
+    sync(MANY)
+    sync("name\n" + "".join(f"Queue {n}\n" for n in range(100)), kind="Queue")
+    assert "the file lacks 11 of the 100 Users" in sync(without(11), status=1)
 
 
 @pytest.mark.parametrize("value", ["x", "-1", "-1%", "101%", "nan%", "inf%", "", "%", "1.5"])
@@ -497,6 +513,47 @@ def test_a_sync_in_several_transactions_leaves_the_search_index_in_one_piece(app
     # A segment's number is in the upper bits of its rows' ids: https://www.sqlite.org/fts5.html, 9.2
     assert sql("SELECT count(DISTINCT id >> 37) FROM contact_search_data WHERE id > 10") == [(1,)]
     assert sql("SELECT count(*) FROM contact_search WHERE contact_search MATCH '\"name\"'") == [(60,)]
+
+
+@pytest.mark.parametrize(
+    ("added", "removed", "sizes"),
+    [(20, 0, [20]), (21, 0, [5, 5, 5, 5, 1]), (0, 21, [5, 5, 5, 5, 1]), (11, 10, [5, 5, 5, 5, 1]), (0, 0, [])],
+)
+def test_few_differences_are_one_transaction_and_many_are_several(added, removed, sizes, app, monkeypatch):
+    monkeypatch.setattr("contacts.sync.MAX_DIFFERENCES_IN_ONE_TRANSACTION", 20)
+    monkeypatch.setattr("contacts.sync.DIFFERENCES_PER_TRANSACTION", 5)
+    for number in range(removed):
+        add(type="Queue", name=f"Old {number}")
+    written = []
+    with Sync("Queue") as sync:
+        report = sync.prepare((Row(n, {"name": f"New {n}"}) for n in range(added)), Rules(max_delete=100))
+        sync.apply(report.summary, written.append)
+    assert written == sizes
+
+
+def test_a_sync_waits_longer_for_another_program_than_a_request_does(sync, path, monkeypatch):
+    monkeypatch.setattr(transactions, "WRITE_TIMEOUT_S", 0.1)
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        timer = threading.Timer(0.7, other.execute, ["ROLLBACK"])
+        timer.start()
+        assert sync(USERS).startswith("User: 2 added")
+        timer.join()
+
+
+def test_of_two_failures_the_first_is_told(sync, path, monkeypatch):
+    """That a sync failed cannot be noted, either, while another program writes."""
+    monkeypatch.setattr(transactions, "WRITE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(sync_commands, "BUSY_TIMEOUT_MS", 100)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        output = sync("", status=1)
+    assert (output.count("\n"), "the file is empty" in output) == (1, True)
+
+
+def test_the_lock_of_syncs_is_private(sync, path):
+    sync(USERS)
+    assert path.with_name("contacts.db-sync").stat().st_mode & 0o777 == 0o600
 
 
 A, B = "0f8fad5b-d9cb-469f-a165-70867728950e", "{7C9E6679-7425-40DE-944B-E07FC1F90AE7}"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from contacts.search import LOGIN, search_columns
 from contacts.text import (
     LengthError,
     check_characters,
@@ -16,6 +17,7 @@ from contacts.text import (
     order_key,
     order_start,
     same_key,
+    spellings,
     word_forms,
     word_starts,
     words,
@@ -59,6 +61,8 @@ def finds(typed, stored):
         ("\u2800Anna\u2800", "Anna"),
         ("Zoe\u0308", "Zoë"),
         ("e\u0301" * 255, "é" * 255),
+        ("α\u0313\u0300\u0345" * 255, "\u1f82" * 255),  # four characters make one
+        ("\u115f\u1160Anna\uffa0", "Anna"),
         ("رامین\u200c", "رامین"),
         ("രാജന്\u200d", "രാജന്\u200d"),  # the joiner is part of the last letter
         ("രാജന്\u200d\u200d ", "രാജന്\u200d"),
@@ -69,6 +73,12 @@ def finds(typed, stored):
 )
 def test_clean(value, stored):
     assert clean(value, 255) == stored
+
+
+@pytest.mark.parametrize("virama", "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca")
+def test_a_joiner_behind_a_virama_is_part_of_the_letter(virama):
+    for joiner in "\u200c\u200d":
+        assert clean(f"a{virama}{joiner} ", 255) == f"a{virama}{joiner}"
 
 
 @pytest.mark.parametrize(
@@ -214,9 +224,17 @@ def test_not_the_same_text(one, other):
     assert same_key(one) != same_key(other)
 
 
-@pytest.mark.parametrize("sign", "'`´ʹʻʼʽʾʿˈˊˋ՚׳ߴߵ᾽‘’‛′‵Ꞌꞌ＇｀\u0374\u0384")
+@pytest.mark.parametrize(
+    "sign", "\u115f\u1160\uffa0\u034f\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\ufe00\ufe0f\U000e0100"
+)
+def test_what_is_invisible_makes_no_other_text(sign):
+    assert same_key(f"An{sign}na") == "anna"
+
+
+@pytest.mark.parametrize("sign", "'`´ʹʻʼʽʾʿˈˊˋ՚׳ߴߵ᾽‘’‛′‵Ꞌꞌ＇｀\u0374\u0384\u1fef\u1ffd")
 def test_apostrophes(sign):
     assert same_key(f"O{sign}Neill") == "o'neill"
+    assert same_key(f"Ö{sign}Neill") == "ö'neill"
     assert words(f"O{sign}Neill") == ["oneill"]
 
 
@@ -270,6 +288,7 @@ def test_the_same_text_with_any_blanks(parts, blank):
         ["Arger", "Ärger", "Argus", "Zebra"],
         ["Queue 1", "Queue 2", "Queue 9", "Queue 10", "Queue 11", "Queue 100", "Queue A"],
         ["Room 007", "Room 7", "Room 08", "Room 8", "Room 10"],
+        *(["9" * digits, "1" + "0" * digits] for digits in (9, 10, 18, 19)),
         ["2nd floor", "10th floor", "Anna"],
         ["A1B2", "A1B10", "A2B1", "A10B1"],
         ["0", "00", "1"],
@@ -290,6 +309,7 @@ def test_the_same_text_with_any_blanks(parts, blank):
         ["cote", "coté", "côte", "côté"],
         ["Zebra", "Αθήνα", "Ελένη", "Έλσα", "Ζωή"],
         ["Zebra", "Ева", "Ёлкин", "Жук", "Иванов", "Йодин", "Котов"],
+        ["Икс", "Йен", "Кедр"],
         ["אבא", "שָׁלוֹם", "שלום", "תמר"],
         ["محمد", "مُحَمَّد", "محمود"],
         ["か", "が", "き"],
@@ -305,6 +325,26 @@ def test_order(ordered):
     backwards = ordered[::-1]
     assert sorted(backwards, key=order_key) == ordered
     assert sorted(backwards, key=lambda text: order_key(text).encode()) == ordered
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("Ann", "ann\x02"),
+        ("Änn", "ann\x03änn"),
+        ("Queue 0", "queue 00\x02"),
+        ("Queue 02", "queue 02\x01queue 02"),
+        ("Queue 2", "queue 02\x02"),
+        ("Queue 10", "queue 110\x02"),
+        ("Queue 100", "queue 2100\x02"),
+        ("1" * 9, f"8{'1' * 9}\x02"),
+        ("1" * 10, f"90{'1' * 10}\x02"),
+        ("1" * 19, f"990{'1' * 19}\x02"),
+    ],
+)
+def test_the_keys_of_the_order_are_those_that_databases_hold(text, key):
+    """Other keys take another schema version."""
+    assert order_key(text) == key
 
 
 @given(st.integers(0, 10**60), st.integers(0, 10**60), st.text("0", max_size=3), st.sampled_from(["", "b", " b", "-7"]))
@@ -357,6 +397,8 @@ def test_words(text, expected):
         ("müller", ["müller"]),
         ("김철수", ["김철수", "철수", "수"]),
         ("小明", ["小明", "明"]),
+        *((word, [word, word[1]]) for word in ("たな", "タナ", "々々", "ㄅㄆ", "ㆠㆡ", "㐀㐁", "﨎﨏")),
+        *((word, [word, word[1]]) for word in ("\U0001b000\U0001b001", "\U00020000\U00020001")),
         ("明明", ["明明", "明"]),
         ("abc株式会社xyz", ["abc株式会社xyz", "株式会社xyz", "式会社xyz", "会社xyz", "社xyz", "xyz"]),
         ("3号线", ["3号线", "号线", "线"]),
@@ -375,6 +417,11 @@ def test_word_starts(word, starts):
         ("müller", ["müller", "muller", "mueller"]),
         ("søren", ["søren", "soren", "soeren"]),
         ("åse", ["åse", "ase", "aase"]),
+        ("jäger", ["jäger", "jager", "jaeger"]),
+        ("ʔaʔa", ["ʔaʔa", "aa"]),
+        ("مـحـمـد", ["مـحـمـد", "محمد", "mhmd"]),
+        ("λουκασ", ["λουκασ", "loukas"]),
+        *((f"λο{letter}κασ", [f"λο{letter}κασ", "λουκασ", "loukas"]) for letter in "ύὐὑὒὓὔὕὖὗὺῦ"),
         ("łukasz", ["łukasz", "lukasz"]),
         ("yılmaz", ["yılmaz", "yilmaz"]),
         ("æther", ["æther", "aether"]),
@@ -394,6 +441,11 @@ def test_word_starts(word, starts):
 )
 def test_word_forms(word, forms):
     assert word_forms(word) == forms
+
+
+@pytest.mark.parametrize("word", ["शर्मा", "తెలు\u0c55", "తె\u0c56", "สุดา", "ລຸນ", "བ\u0f71", "བ\u0f72", "བ\u0f74"])
+def test_signs_of_vowels_are_no_accents(word):
+    assert spellings(word)[1] == word
 
 
 @pytest.mark.parametrize(
@@ -472,6 +524,7 @@ def test_word_forms(word, forms):
         ("fine", "ﬁne"),
         ("月" * 20, "日" + "月" * 30),
         ("a" * 20 + "月", "日" + "a" * 20 + "月日"),
+        ("a" * 17, "日" + "a" * 20),
     ],
 )
 def test_found(typed, stored):
@@ -487,6 +540,7 @@ def test_found(typed, stored):
         ("ع", "Anna"),
         ("neill", "O'Neill"),
         ("小明明", "小明"),
+        ("ü" + "a" * 20, "ü" + "a" * 15 + "b"),
     ],
 )
 def test_not_found(typed, stored):
@@ -514,3 +568,37 @@ def test_words_hold_letters_and_digits_alone_and_are_words_of_themselves(text):
 @given(st.text(st.sampled_from("abcxyz0123"), min_size=1))
 def test_ascii_words_have_one_form(word):
     assert word_starts(word) == word_forms(word) == words(word) == [word]
+
+
+# --- What is stored of a contact to find it
+
+
+@pytest.mark.parametrize(
+    ("values", "number", "found", "texts"),
+    [
+        (
+            [("", "Søren Wolf"), (LOGIN, "swolf")],
+            "+45 123",
+            " søren  soren  soeren | wolf \n!swolf +0045123 +45123 #45123 #5123 #123",
+            "\x01søren wolf\x01swolf\x01\x0245123\x03",
+        ),
+        # Words of the name are not there twice.
+        (
+            [("", "Ann"), ("", "Anna Bell"), (LOGIN, "ann")],
+            "5",
+            " ann \nanna bell !ann +5",
+            "\x01ann\x01anna bell\x01ann\x01\x025\x04",
+        ),
+        ([("", "Taxi")], "", " taxi \n", "\x01taxi\x01"),
+        ([("", "Taxi")], "*31#555", " taxi \n+31555 #31555 #1555 #555", "\x01taxi\x01\x0231555\x04"),
+        # As it is written, too.
+        (
+            [("", "Taxi")],
+            "00 45 123 45",
+            " taxi \n+004512345 +4512345 #4512345 #512345 #12345 #2345 #345 %004512345",
+            "\x01taxi\x01\x024512345\x03\x02004512345\x05",
+        ),
+    ],
+)
+def test_the_search_stores(values, number, found, texts):
+    assert search_columns(values, number) == {"words": found, "texts": texts}

@@ -264,6 +264,19 @@ def sql(path):
     return run
 
 
+def run_flask(path, *arguments, environment=(), **kwargs):
+    """Run a command on a database in a process of its own, and return that, with what it printed."""
+    return subprocess.run(
+        [sys.executable, "-m", "flask", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "CONTACTS_DATABASE": str(path), **dict(environment)},
+        capture_output=True,
+        check=kwargs.pop("check", False),
+        text=True,
+        **kwargs,
+    )
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -7,14 +7,13 @@ import re
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from http.server import ThreadingHTTPServer
 from typing import NamedTuple
 
-from conftest import ROOT, free_port, listens
+from conftest import ROOT, free_port, listens, run_flask
 
 HOST = "Host: contacts.example.com\r\n"
 CLOSE = f"{HOST}Connection: close\r\n"
@@ -136,15 +135,7 @@ def bearer(token):
 
 def flask(path, *arguments, **kwargs):
     """Run a command beside the service, and return what it printed."""
-    return subprocess.run(
-        [sys.executable, "-m", "flask", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "CONTACTS_DATABASE": str(path)},
-        capture_output=True,
-        check=kwargs.pop("check", True),
-        text=True,
-        **kwargs,
-    ).stdout.strip()
+    return run_flask(path, *arguments, check=kwargs.pop("check", True), **kwargs).stdout.strip()
 
 
 class Nginx:

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import ADMIN, ROOT, Client, add, started
+from conftest import ADMIN, ROOT, Client, add, run_flask, started
 
 from contacts import maintenance
 from contacts.database import SCHEMA_VERSION
@@ -116,13 +116,7 @@ def test_export_writes_to_standard_output(flask, custom):
 
 def test_an_export_goes_to_standard_output_by_its_name(flask, custom, path):
     """A pipe there, which has no folder for a file beside it."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "flask", "export", "/dev/stdout", "--format", "json"],
-        cwd=ROOT,
-        env={**os.environ, "CONTACTS_DATABASE": str(path)},
-        capture_output=True,
-        check=True,
-    )
+    ran = run_flask(path, "export", "/dev/stdout", "--format", "json", check=True)
     assert json.loads(ran.stdout) == [custom]
 
 
@@ -359,14 +353,7 @@ def test_check_leaves_nothing_behind(flask, custom, tmp_path):
 
 def run(path, *arguments):
     """Run a command in a process of its own; return its exit status and the lines of its error."""
-    done = subprocess.run(
-        [sys.executable, "-m", "flask", *arguments],
-        check=False,
-        cwd=ROOT,
-        env={**os.environ, "CONTACTS_DATABASE": str(path)},
-        capture_output=True,
-        text=True,
-    )
+    done = run_flask(path, *arguments)
     return done.returncode, done.stderr.splitlines()
 
 

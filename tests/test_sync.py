@@ -3,13 +3,11 @@
 import json
 import os
 import sqlite3
-import subprocess
-import sys
 import threading
 from contextlib import closing
 
 import pytest
-from conftest import ROOT, add
+from conftest import add, run_flask
 
 from contacts import sync_commands, transactions
 from contacts.rows import Row
@@ -139,13 +137,7 @@ def test_a_format_and_a_delimiter_can_be_named(sync):
 
 
 def test_standard_input_is_read(path, app, agent):
-    subprocess.run(
-        [sys.executable, "-m", "flask", "sync", "User", "-", "--format", "csv"],
-        cwd=ROOT,
-        env={**os.environ, "CONTACTS_DATABASE": str(path)},
-        input=USERS.encode(),
-        check=True,
-    )
+    run_flask(path, "sync", "User", "-", "--format", "csv", input=USERS, check=True)
     assert len(contacts(agent)) == 2
 
 
@@ -451,15 +443,7 @@ def test_rejects_never_go_over_standard_input(path, app, tmp_path):
     file = tmp_path / "in.csv"
     file.write_text("userName,name\n,Ben\n")
     with file.open() as opened:
-        ran = subprocess.run(
-            [sys.executable, "-m", "flask", "sync", "User", "-", "--format", "csv", "--rejects", str(file)],
-            cwd=ROOT,
-            env={**os.environ, "CONTACTS_DATABASE": str(path)},
-            stdin=opened,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        ran = run_flask(path, "sync", "User", "-", "--format", "csv", "--rejects", str(file), stdin=opened)
     assert ran.returncode == 1
     assert "is the file that is read" in ran.stderr
     assert file.read_text() == "userName,name\n,Ben\n"

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import ADMIN, ROOT, Client, started
+from conftest import ADMIN, ROOT, Client, run_flask, started
 
 from contacts import upgrades
 from contacts.database import SCHEMA_VERSION, db
@@ -255,14 +255,7 @@ def test_processes_that_start_at_once_upgrade_once(old):
 
 
 def test_commands_upgrade_too(old):
-    ran = subprocess.run(
-        [sys.executable, "-m", "flask", "export", "-", "--format", "json"],
-        cwd=ROOT,
-        env={**os.environ, "CONTACTS_DATABASE": str(old)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ran = run_flask(old, "export", "-", "--format", "json")
     assert ran.returncode == 0, ran.stderr
     assert len(json.loads(ran.stdout)) == 3
     assert "upgrading the database" in ran.stderr
@@ -275,14 +268,7 @@ def test_commands_leave_the_numbering_plan_to_the_service(path, start):
     db.close()
     before = dump(path)
     for command in (["check"], ["token", "list"], ["export", "-"]):
-        ran = subprocess.run(
-            [sys.executable, "-m", "flask", *command],
-            cwd=ROOT,
-            env={**os.environ, "CONTACTS_DATABASE": str(path), "CONTACTS_COUNTRY_CODE": "49"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        ran = run_flask(path, *command, environment={"CONTACTS_COUNTRY_CODE": "49"})
         assert ran.returncode == 1
         assert ran.stderr.startswith("Error: the service's CONTACTS_COUNTRY_CODE")
         assert len(ran.stderr.splitlines()) == 1

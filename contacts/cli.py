@@ -14,7 +14,7 @@ from contacts import tokens, upgrades
 from contacts.database import database_path
 from contacts.errors import unavailable
 from contacts.maintenance import MaintenanceError
-from contacts.rows import FileError
+from contacts.rows import FileError, on_one_line
 from contacts.settings import SettingsError
 from contacts.sync import SyncError
 
@@ -38,8 +38,7 @@ class Command(click.Command):
         try:
             return super().make_context(*args, **kwargs)
         except click.UsageError as error:
-            message = " ".join(error.format_message().split())
-            raise click.ClickException(f"{message} (--help shows how it goes)") from None
+            raise click.ClickException(f"{on_one_line(error.format_message())} (--help shows how it goes)") from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""

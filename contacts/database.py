@@ -138,7 +138,7 @@ class Compiled:
 
 @contextmanager
 def locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Lock a folder or a file for the block; raise BlockingIOError if another process has it, and not to `wait`."""
+    """Lock a folder or a file for the block; without `wait`, raise BlockingIOError if another process has the lock."""
     handle = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -88,13 +88,18 @@ def read(file: "io.BufferedReader[Any]", reading: Reading) -> Iterator[Row]:
     reading.columns.check_named()
 
 
+def status_of(file: "io.BufferedReader[Any]") -> os.stat_result | None:
+    """Return what the system knows of an open file; None of one in memory, as the body of a request."""
+    try:
+        return os.fstat(file.fileno())
+    except io.UnsupportedOperation:
+        return None
+
+
 def size_and_change(file: "io.BufferedReader[Any]") -> tuple[int, int]:
     """Return the size of a file and the time of its last change, by which a change is seen; (0, 0) of a pipe."""
-    try:
-        status = os.fstat(file.fileno())
-    except io.UnsupportedOperation:  # the body of a request, in memory
-        return 0, 0
-    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (0, 0)
+    status = status_of(file)
+    return (status.st_size, status.st_mtime_ns) if status and stat.S_ISREG(status.st_mode) else (0, 0)
 
 
 def bounded(text: io.TextIOBase) -> Iterator[str]:

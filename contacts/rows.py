@@ -40,9 +40,9 @@ def bad_rows(number: int) -> str:
     return f"{number} bad row{'' if number == 1 else 's'}"
 
 
-def on_one_line(name: str) -> str:
-    """Return a column's name as it can be printed; it is the same one still, to spelling()."""
-    return " ".join("".join(each if each.isprintable() else " " for each in name).split())
+def on_one_line(text: str) -> str:
+    """Return text as it can be printed in one line. A column's name is the same one still, to spelling()."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
 class Column(NamedTuple):

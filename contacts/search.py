@@ -208,7 +208,7 @@ def matches(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     if not asked:  # marks alone
         return
     typed = dict.fromkeys(word for term in asked for word in term.words)
-    known, most = vocabulary(), MAX_ALTERNATIVES // max(1, len(typed))
+    known, most = vocabulary(), MAX_ALTERNATIVES // len(typed)  # each term has words
     yield "inside", {"index_query": terms_query(asked, {word: inside(word, known, most) for word in typed})}
     near = {word: similar(word, known, most) for word in typed}
     # For each word and each number of slips below its most, what looks for the words within it: the more of these find

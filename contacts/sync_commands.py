@@ -22,7 +22,7 @@ from contacts.rows import Columns, FileError, Reading, Row, bad_rows, spelling
 from contacts.sync import Report, Rules, Sync
 
 # A command waits longer for other writes than they wait for it.
-BUSY_TIMEOUT_MS = 60_000
+COMMAND_BUSY_TIMEOUT_MS = 60_000
 
 MAX_SHOWN_REJECTS = 20  # --rejects writes all of them
 
@@ -128,7 +128,7 @@ def sync_command(
     if match and type_ != "User":
         raise click.ClickException(f"--match {match} is for Users; a {type_} has none")
     rules = Rules(not no_delete, *max_delete, despite_rejected=rejects is not None)
-    with Sync(type_, dry_run, match or "", BUSY_TIMEOUT_MS) as sync:
+    with Sync(type_, dry_run, match or "", COMMAND_BUSY_TIMEOUT_MS) as sync:
         run(sync, rules, rejects, **source)
 
 
@@ -140,7 +140,7 @@ def import_command(rejects: Path | None, dry_run: bool, **source: Any) -> None:
     A row that the directory holds already (same name and number, ignoring case) is left as it is, so that a
     second run adds nothing. Exit status: as of sync.
     """
-    with Sync("Custom", dry_run, busy_timeout_ms=BUSY_TIMEOUT_MS) as sync:
+    with Sync("Custom", dry_run, busy_timeout_ms=COMMAND_BUSY_TIMEOUT_MS) as sync:
         run(sync, Rules(delete=False, despite_rejected=rejects is not None), rejects, **source)
 
 
@@ -176,10 +176,8 @@ def run(sync: Sync, rules: Rules, rejects: Path | None, source: io.BufferedReade
 
 def is_source(source: io.BufferedReader | str, path: Path) -> bool:
     """Return whether a file is the one that is read, be it by name or as standard input."""
-    try:
-        return not isinstance(source, str) and os.path.samestat(os.fstat(source.fileno()), path.stat())
-    except io.UnsupportedOperation:  # no file, as in tests
-        return False
+    status = None if isinstance(source, str) else files.status_of(source)
+    return status is not None and os.path.samestat(status, path.stat())
 
 
 def rows_of(

@@ -528,7 +528,7 @@ def test_a_sync_waits_longer_for_another_program_than_a_request_does(sync, path,
 def test_of_two_failures_the_first_is_told(sync, path, monkeypatch):
     """That a sync failed cannot be noted, either, while another program writes."""
     monkeypatch.setattr(transactions, "WRITE_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(sync_commands, "BUSY_TIMEOUT_MS", 100)
+    monkeypatch.setattr(sync_commands, "COMMAND_BUSY_TIMEOUT_MS", 100)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         output = sync("", status=1)

@@ -4,6 +4,9 @@ from flask import Blueprint, Response, current_app, make_response, render_templa
 
 from contacts import openapi
 
+# The page has no images in its text, as Swagger UI has.
+POLICY = openapi.POLICY.replace(" data:", "")
+
 blp = Blueprint("page", __name__, template_folder=".", static_folder="static", static_url_path="/page")
 
 
@@ -21,6 +24,6 @@ def page() -> Response:
 @blp.after_request
 def protect(response: Response) -> Response:
     """Let the page load nothing from elsewhere, and no other page show it."""
-    response.headers["Content-Security-Policy"] = openapi.POLICY.replace(" data:", "")
+    response.headers["Content-Security-Policy"] = POLICY
     response.headers["Referrer-Policy"] = "no-referrer"  # the address has what was looked for
     return response

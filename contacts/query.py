@@ -94,7 +94,7 @@ def find(query: Query, size: int) -> Found:
 
 def count(shape: Shape, values: dict[str, Any], size: int) -> tuple[int, str | None]:
     """Return the number of contacts of a shape, and the seqs that a search finds as JSON; None for too many to sort."""
-    if shape.indexed or shape.test:
+    if shape.indexed or shape.tests:
         few = max(MAX_SORTED_HITS, int(MAX_SORTED_SHARE * size))
         hits = hits_statement(shape).rows(values | {"limit": few + 1})[0]
         if hits["number"] <= few:
@@ -119,7 +119,7 @@ def page_of(found: Found, wanted: int) -> bytes:
         return bytes(sort_statement(shape).rows(values | {"seqs": found.seqs})[0]["contacts"])
     if shape.ranking == "start":
         return best_hits(shape, values)
-    searched = shape.indexed or bool(shape.test)
+    searched = shape.indexed or bool(shape.tests)
     by_order = searched or found.by_order
     if not searched and values["offset"] > found.total / 2:
         values["offset"] = found.total - values["offset"] - wanted
@@ -182,9 +182,9 @@ def plan(query: Query, match: str, searched: dict[str, Any]) -> tuple[Shape, dic
     filters.sort(key=lambda each: each[1] == "present")  # most have one
     tested = search.patterns(query.patterns)
     index_query = " AND ".join(filter(None, (searched.get("index_query"), tested and tested.index_query)))
-    test = "" if tested is None else "glob" if tested.regexp is None else "regexp"
+    tests = tested.tests if tested else ()
     values |= searched | (tested._asdict() if tested else {}) | {"index_query": index_query}
-    return Shape(tuple(filters), bool(index_query), test, match, query.sort, query.descending), values
+    return Shape(tuple(filters), bool(index_query), tests, match, query.sort, query.descending), values
 
 
 def simplified(filters: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -224,10 +224,11 @@ def matches(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
 class Patterns(NamedTuple):
     """How the arguments of filterParameters are tested, all of them."""
 
+    tests: tuple[str, ...]  # keys of statements.TESTS: the globs alone, where they tell
     index_query: str  # what finds all contacts that match and maybe others; "" if the index does not help
     glob: str  # of the first argument, in texts
     number_glob: str
-    regexp: str | None  # of all, in texts; None if the globs tell
+    regexp: str  # of all arguments, in texts
 
 
 def patterns(arguments: Iterable[str]) -> Patterns | None:
@@ -240,11 +241,14 @@ def patterns(arguments: Iterable[str]) -> Patterns | None:
     queries = filter(None, map(start_query, texts, numbers))
     simple = len(texts) == 1 and all(len(each.strip("*").split("*")) == 1 for each in (texts[0], numbers[0]))
     both = zip(texts, numbers, strict=True)
+    glob, number = glob_text(texts[0]), numbers[0]
+    anywhere = glob.startswith("*") and glob.endswith("*")
     return Patterns(
+        ("text" if not number or (anywhere and number == glob) else "text or number", *([] if simple else ["regexp"])),
         " AND ".join(queries),
-        f"*{VALUE}{glob_text(texts[0])}{VALUE}*",
-        f"*{NUMBER}{numbers[0]}[{ABROAD}-{DIALLED}]*" if numbers[0] else "",
-        None if simple else rf"(?s)\A{''.join(f'(?=.*?{regexp(*each)})' for each in both)}",
+        glob if anywhere else f"*{VALUE}{glob}{VALUE}*",
+        f"*{NUMBER}{number}[{ABROAD}-{DIALLED}]*",
+        rf"(?s)\A{''.join(f'(?=.*?{regexp(*each)})' for each in both)}",
     )
 
 

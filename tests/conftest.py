@@ -22,7 +22,7 @@ from jsonschema import Draft202012Validator
 from werkzeug.exceptions import HTTPException
 
 from app import create_app
-from contacts import model
+from contacts import database, logs, model, phone, transactions
 from contacts.database import db
 from contacts.upgrades import prepare
 
@@ -64,11 +64,20 @@ def started(settings):
     return app
 
 
+@pytest.fixture(scope="session")
+def shared_app():
+    """An application with loopback trusted, made once, as that takes longer than most tests."""
+    return create_app({"TRUSTED_PROXIES": "127.0.0.1, ::1"})
+
+
 @pytest.fixture
-def app(path, new_database):
-    """The application on it, with loopback trusted."""
+def app(path, new_database, shared_app):
+    """The shared application, on a database of this test's own."""
     shutil.copy(new_database, path)
-    yield create_app({"DATABASE": str(path), "TRUSTED_PROXIES": "127.0.0.1, ::1"})
+    shared_app.config["DATABASE"] = str(path)
+    for part in (logs, phone, database, transactions):
+        part.init_app(shared_app)
+    yield shared_app
     db.close()
 
 

@@ -10,7 +10,7 @@ import threading
 from typing import NamedTuple
 
 import pytest
-from conftest import ADMIN, AGENT, Client, Service
+from conftest import ADMIN, AGENT, Client, Service, started
 
 from contacts import transactions
 from contacts.database import db
@@ -523,12 +523,15 @@ def test_bug_in_the_role_check_is_500(nobody, sql, path):
     check_bug(nobody.get("/contacts", headers={"Authorization": "Bearer x"}), path)
 
 
-def test_bug_in_a_plain_line_of_ours_is_500(app, path):
+def test_bug_in_a_plain_line_of_ours_is_500(path):
+    app = started({"DATABASE": str(path)})
+
     @app.get("/broken")
     def broken():
         raise KeyError(f"select from {path}")
 
     check_bug(Client(app, {}).get("/broken"), path)
+    db.close()
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,12 @@ PUBLIC = {
 
 
 @pytest.fixture
-def client(app):
-    """A client of the application, which tells at /where what it takes for its address."""
+def client(path):
+    """A client of an application that tells at /where what it takes for its address."""
+    app = started({"DATABASE": str(path), "TRUSTED_PROXIES": "127.0.0.1"})
     app.add_url_rule("/where", "where", lambda: f"{request.url_root} {request.remote_addr}")
-    return Client(app, ADMIN)
+    yield Client(app, ADMIN)
+    db.close()
 
 
 def test_trusted_proxy_tells_the_address(client):

@@ -19,7 +19,7 @@ OLDEST_VERSION = 3
 
 log = logging.getLogger(__name__)
 
-# Make the tables of contacts and of the directory anew, as schema.sql has them.
+# Make the tables of contacts and of the directory anew, as schema.sql has them, in a transaction that stays open.
 ANEW = f"""\
 BEGIN IMMEDIATE;
 CREATE TEMP TABLE kept AS SELECT seq, json FROM contact;
@@ -29,8 +29,9 @@ DROP TABLE contact;
 CREATE TEMP TABLE revision AS SELECT revision FROM directory;
 DROP TABLE directory;
 {SCHEMA.read_text(encoding="utf-8")}
-UPDATE directory SET revision = (SELECT revision FROM temp.revision), numbering_plan = 'PLAN';
+UPDATE directory SET revision = (SELECT revision FROM temp.revision);
 """
+NOTE_PLAN = "UPDATE directory SET numbering_plan = ?"
 
 
 def upgrade(path: Path, version: int) -> None:
@@ -48,7 +49,8 @@ def upgrade(path: Path, version: int) -> None:
 
 def make_anew(connection: sqlite3.Connection) -> None:
     """Make the tables of contacts anew, as schema.sql and model.row_of() have them, in one transaction."""
-    connection.executescript(ANEW.replace("PLAN", phone.plan_text()))
+    connection.executescript(ANEW)
+    connection.execute(NOTE_PLAN, (phone.plan_text(),))
     kept = connection.execute("SELECT json FROM kept ORDER BY seq")
     connection.executemany(ADD.sql, (ADD.bind(row_of(json.loads(row[0]))) for row in kept))
     lost = connection.execute("SELECT (SELECT count(*) FROM kept) - (SELECT count(*) FROM contact)").fetchone()[0]
@@ -165,8 +167,9 @@ def create(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for pragma, value in PRAGMAS.items():
             connection.execute(f"PRAGMA {pragma} = {value}")
-        plan = f"UPDATE directory SET numbering_plan = '{phone.plan_text()}'"
-        connection.executescript(f"BEGIN IMMEDIATE;\n{SCHEMA.read_text(encoding='utf-8')}\n{plan};\nCOMMIT;")
+        connection.executescript(f"BEGIN IMMEDIATE;\n{SCHEMA.read_text(encoding='utf-8')}")
+        connection.execute(NOTE_PLAN, (phone.plan_text(),))
+        connection.execute("COMMIT")
 
 
 def why_unusable(path: Path, error: Exception) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from contacts.phone import number_key
-from contacts.search import LOGIN
+from contacts.search import LOGIN, NAME
 from contacts.text import clean, order_key, same_key
 
 TYPES = ("Custom", "Queue", "User")
@@ -25,10 +25,13 @@ class Attribute(NamedTuple):
     required: bool = False
     unique: bool = False  # no two contacts have the same
     client_writes: bool = False  # clients write it on Custom contacts
-    search_mark: str | None = None  # q and filterParameters look into it as a name; the mark of its words
-    # Of several filters, contacts are looked up by the attribute with the least, and tested by the others: it is more
-    # where many contacts share a value. Without statistics, SQLite takes all indexes for equally good.
+    search_mark: str | None = None  # None, or q and filterParameters look into it as a name: the mark of its words
+    # Of several filters, contacts are looked up by the attribute with the least, of two the upper one here, and tested
+    # by the others: 0 where hardly two contacts share a value, 4 where nearly all do. Without statistics, SQLite takes
+    # all indexes for equally good.
     lookup_rank: int = 0
+    other_names: tuple[str, ...] = ()  # of its column in files; an LDAP server is asked for these alone
+    is_number: bool = False  # a spreadsheet may take a value for a number, and lose digits
 
 
 ID = re.compile("[0-9a-f]{32}")
@@ -62,6 +65,7 @@ _TABLE = [
         max_length=32,
         required=True,
         unique=True,
+        other_names=("objectGUID", "entryUUID"),
     ),
     Attribute(
         name="name",
@@ -70,8 +74,9 @@ _TABLE = [
         example="Joe Johnson",
         required=True,
         client_writes=True,
-        search_mark="",
+        search_mark=NAME,
         lookup_rank=3,
+        other_names=("displayName", "cn"),
     ),
     Attribute(
         name="type",
@@ -92,6 +97,8 @@ _TABLE = [
         order_column="phone_order",
         max_length=64,
         client_writes=True,
+        other_names=("telephoneNumber", "OfficePhone"),
+        is_number=True,
     ),
     Attribute(
         name="userName",
@@ -101,6 +108,7 @@ _TABLE = [
         types=USER,
         unique=True,
         search_mark=LOGIN,
+        other_names=("sAMAccountName", "uid"),
     ),
     Attribute(
         name="firstName",
@@ -108,8 +116,9 @@ _TABLE = [
         description="A User's first name.",
         example="Joe",
         types=USER,
-        search_mark="",
+        search_mark=NAME,
         lookup_rank=2,
+        other_names=("givenName",),
     ),
     Attribute(
         name="lastName",
@@ -117,8 +126,9 @@ _TABLE = [
         description="A User's last name.",
         example="Johnson",
         types=USER,
-        search_mark="",
+        search_mark=NAME,
         lookup_rank=1,
+        other_names=("sn", "Surname"),
     ),
     Attribute(
         name="employeeId",
@@ -126,6 +136,8 @@ _TABLE = [
         description="A User's employee ID.",
         example="E-1000",
         types=USER,
+        other_names=("employeeID", "employeeNumber"),
+        is_number=True,
     ),
 ]
 ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from contacts import files
-from contacts.rows import OTHER_NAMES, Columns, FileError, Reading, Row
+from contacts.attributes import ATTRIBUTES
+from contacts.rows import Columns, FileError, Reading, Row
 
 NO_TLS = "no safe connection: the server has no TLS here, or its certificate is not for this host or not from --ca-file"
 
@@ -102,8 +103,8 @@ def read(url: str, columns: Columns, bind_dn: str, password_file: Path | None, c
     if bool(bind_dn) != bool(password_file):
         raise FileError("--bind-dn and --password-file go together")
     if not search.attributes:
-        others = (name for names in OTHER_NAMES.values() for name in names)
-        search = search._replace(attributes=[*columns.asked_for(), *others])
+        known = (name for attribute in ATTRIBUTES.values() for name in attribute.other_names)
+        search = search._replace(attributes=[*columns.asked_for(), *known])
     if wrong := [name for name in search.attributes if not ATTRIBUTE.fullmatch(name)]:
         raise FileError(f"{wrong[0]!r} is no attribute of LDAP")
     try:

@@ -7,18 +7,6 @@ from typing import Any, NamedTuple
 from contacts.attributes import ATTRIBUTES
 from contacts.text import is_blank
 
-# What Active Directory, LDAP and PowerShell call the attributes. Of several columns for one attribute, the first that
-# has a value counts; its own name before all of these.
-OTHER_NAMES = {
-    "id": ("objectGUID", "entryUUID"),
-    "name": ("displayName", "cn"),
-    "phoneNumber": ("telephoneNumber", "OfficePhone"),
-    "userName": ("sAMAccountName", "uid"),
-    "firstName": ("givenName",),
-    "lastName": ("sn", "Surname"),
-    "employeeId": ("employeeID", "employeeNumber"),
-}
-
 NOT_SPELLED = re.compile(r"[\s_\ufeff-]")
 
 
@@ -57,10 +45,12 @@ def spelling(name: str) -> str:
     return NOT_SPELLED.sub("", name).lower()
 
 
+# By the spellings of what the attributes are called, also by Active Directory, LDAP and PowerShell. Of several columns
+# for one attribute, the first that has a value counts; its own name before all others.
 COLUMNS = {
-    spelling(name): Column(attribute, rank)
-    for attribute in ATTRIBUTES
-    for rank, name in enumerate((attribute, *OTHER_NAMES.get(attribute, ())))
+    spelling(called): Column(name, rank)
+    for name, attribute in ATTRIBUTES.items()
+    for rank, called in enumerate((name, *attribute.other_names))
 }
 
 

@@ -38,8 +38,9 @@ VALUE, NUMBER, ABROAD, HERE, DIALLED = "\x01", "\x02", "\x03", "\x04", "\x05"
 # Finds no contact.
 NOTHING = '""'
 
-# The mark of a userName's words: nobody shares them, so that inside and similar would look through them in vain.
-LOGIN = "!"
+# The marks of words: none of those of names. Nobody shares those of a userName, so that inside and similar would look
+# through them in vain.
+NAME, LOGIN = "", "!"
 # The mark of a number's letters and digits as they are written, where it is dialled otherwise. For patterns alone.
 WRITTEN = "%"
 # All words with marks stand before this one.
@@ -122,7 +123,7 @@ def index_term(word: str, prefix: bool = True) -> str:
 
 def word_query(word: str, alternatives: Iterable[str] = ()) -> str:
     """Return what looks for the words that begin with a word in any of its forms, or that are one of the others."""
-    starts = [index_term(mark + form) for form in word_forms(word) for mark in ("", LOGIN)]
+    starts = [index_term(mark + form) for form in word_forms(word) for mark in (NAME, LOGIN)]
     return any_of([*starts, *(index_term(each, False) for each in alternatives)])
 
 

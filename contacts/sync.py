@@ -29,7 +29,6 @@ DIFFERENCES_PER_TRANSACTION = 4000
 
 # A number as a spreadsheet writes one that is too long for it; the digits are lost.
 POWER_OF_TEN = re.compile(r"\d([.,]\d+E\+?|E\+)\d+", re.IGNORECASE)
-NUMBERS = {"phoneNumber", "employeeId"}
 
 
 class SyncError(Exception):
@@ -101,8 +100,9 @@ def clean_values(row: Row) -> tuple[dict[str, str], dict[str, str]]:
         try:
             if not isinstance(value, str):
                 raise ValueError("Must be text.")
-            contact[name] = read_id(value) if name == "id" else clean(value, ATTRIBUTES[name].max_length)
-            if name in NUMBERS and POWER_OF_TEN.fullmatch(contact[name]):
+            attribute = ATTRIBUTES[name]
+            contact[name] = read_id(value) if name == "id" else clean(value, attribute.max_length)
+            if attribute.is_number and POWER_OF_TEN.fullmatch(contact[name]):
                 raise ValueError("A spreadsheet has lost digits of this number: format the column as text there.")
         except ValueError as error:
             reasons[name] = str(error)

@@ -26,6 +26,8 @@ from contacts import database, logs, model, phone, transactions
 from contacts.database import db
 from contacts.upgrades import prepare
 
+pytest.register_assert_rewrite("pages")  # for its assertions to show what differs
+
 # The settings of whoever runs the tests are not those of the tests.
 for variable in [name for name in os.environ if name.startswith("CONTACTS_")]:
     del os.environ[variable]

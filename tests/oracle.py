@@ -7,9 +7,11 @@ from unicodedata import digit
 from contacts.phone import number_key, number_prefixes, number_spellings, number_words, split_numbers, typed_number
 from contacts.text import order_key, order_start, same_key, spellings, word_forms, word_starts, words
 
-ATTRIBUTES = ("id", "name", "type", "phoneNumber", "userName", "firstName", "lastName", "employeeId")
-NAMES = ("name", "userName", "firstName", "lastName")
-REAL_NAMES = ("name", "firstName", "lastName")
+# The attributes, written down once more, so that the tests can disagree with the service.
+USER_ATTRIBUTES = ("userName", "firstName", "lastName", "employeeId")
+ATTRIBUTES = ("id", "name", "type", "phoneNumber", *USER_ATTRIBUTES)
+SEARCHED_INSIDE = ("name", "firstName", "lastName")
+SEARCHED = (*SEARCHED_INSIDE, "userName")
 TYPES = ("Custom", "Queue", "User")
 MATCHES = ("start", "inside", "similar")
 
@@ -58,7 +60,7 @@ def letters_and_digits(text):
 def fits(contact, argument):
     """Tell whether an argument of filterParameters matches a name, or its letters and digits the number's."""
     pattern = same_key(argument)
-    if any(like(same_key(contact[name]), pattern) for name in NAMES if name in contact):
+    if any(like(same_key(contact[name]), pattern) for name in SEARCHED if name in contact):
         return True
     number = letters_and_digits(pattern)
     stored = contact.get("phoneNumber", "")
@@ -100,10 +102,10 @@ def distance(a, b):
 def word_slips(contact, word, match):
     """Return how many slips a typed word is away from the contact's words, None when it does not match."""
     forms = word_forms(word)
-    starts = [start for name in NAMES for start in start_forms(contact.get(name, ""))]
+    starts = [start for name in SEARCHED for start in start_forms(contact.get(name, ""))]
     if any(start.startswith(form) for start in starts for form in forms):
         return 0
-    wholes = [whole for name in REAL_NAMES for whole in start_forms(contact.get(name, ""))]
+    wholes = [whole for name in SEARCHED_INSIDE for whole in start_forms(contact.get(name, ""))]
     if match == "inside" and len(word) >= 3 and any(form in whole for whole in wholes for form in forms):
         return 0
     if match == "similar" and len(word) >= 3 and any(map(str.isalpha, word)):
@@ -133,7 +135,7 @@ def in_order(typed, name):
 
 def rank(contact, q):
     """Return how well a contact matches q whose words all match at a start: 0 is best."""
-    if any(order_key(q) == order_key(contact[name]) for name in NAMES if name in contact):
+    if any(order_key(q) == order_key(contact[name]) for name in SEARCHED if name in contact):
         return 0
     if typed_number(q) and number_key(q) == number_key(contact.get("phoneNumber", "")) != "":
         return 0

@@ -13,6 +13,7 @@ from conftest import ROOT, free_port, listens
 from flask import Flask
 from pages import PAGES, Shell, blocks, examples, follow
 
+from contacts.attributes import ATTRIBUTES
 from contacts.errors import StatusCode
 from contacts.settings import CHECKS, PREFIX, Defaults, init_app
 
@@ -251,6 +252,14 @@ def test_every_metric_is_named(agent):
     # The _created ones come from a single process only.
     metrics = {name for name in re.findall(r"^# TYPE (contacts_\w+)", counted, re.MULTILINE) if name[-8:] != "_created"}
     assert metrics == set(re.findall(r"^\| `(contacts_\w+)`", PAGES["docs/operation.md"], re.MULTILINE))
+
+
+def test_every_attribute_is_named():
+    for name, attribute in ATTRIBUTES.items():
+        assert f"`{name}`" in PAGES["docs/api.md"]
+        assert f"`{name}`" in PAGES["docs/files.md"].split("The columns are the attributes:")[1].split(".")[0]
+        others = [f"`{each}`" for each in attribute.other_names]
+        assert not others or f"| `{name}` | {', '.join(others)} |" in PAGES["docs/files.md"]
 
 
 def test_every_status_code_is_named():

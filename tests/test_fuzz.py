@@ -9,7 +9,7 @@ import pytest
 from conftest import ADMIN, add
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from oracle import ATTRIBUTES, MATCHES, NAMES, TYPES, answer
+from oracle import ATTRIBUTES, MATCHES, SEARCHED, TYPES, answer
 from test_oracle import NEAR, PREFIXES, SAME, SAME_NUMBER, SLIPS, SUFFIXES, is_blank, stored, unique_key
 
 from contacts.database import db
@@ -106,7 +106,7 @@ def said(draw, contacts, attributes):
 def word(draw, contacts):
     """Return a word of a name in one of its spellings: the whole, some letters in a row of it, or with slips."""
     contact = draw(st.sampled_from(contacts))
-    found = [word for name in NAMES for word in words(contact.get(name, ""))] or ["smith"]
+    found = [word for name in SEARCHED for word in words(contact.get(name, ""))] or ["smith"]
     long = [word for word in found if len(word) > 3]
     text = draw(st.sampled_from(spellings(draw(st.sampled_from(long or found)))))[:20]
     if draw(st.booleans()):
@@ -121,7 +121,7 @@ def word(draw, contacts):
 def typed(draw, contacts):
     """Return what one types to find one of the contacts."""
     about = [draw(st.sampled_from(contacts))]
-    ways = [word(about), word(about), word(about), part(about), said(about, ["phoneNumber"]), said(about, NAMES)]
+    ways = [word(about), word(about), word(about), part(about), said(about, ["phoneNumber"]), said(about, SEARCHED)]
     gap = draw(st.sampled_from([" ", " ", "  ", "\u00a0", ", ", "-"]))
     return gap.join(draw(st.one_of(ways)) for _ in range(draw(st.sampled_from([1, 1, 1, 2, 2, 3]))))
 
@@ -129,7 +129,7 @@ def typed(draw, contacts):
 @st.composite
 def part(draw, contacts):
     """Return some letters in a row of a searchable value."""
-    text = draw(said(contacts, (*NAMES, "phoneNumber")))
+    text = draw(said(contacts, (*SEARCHED, "phoneNumber")))
     start = draw(st.integers(0, max(len(text) - 1, 0)))
     return text[start : start + draw(st.integers(1, 6))]
 
@@ -137,7 +137,7 @@ def part(draw, contacts):
 @st.composite
 def pattern(draw, contacts):
     """Return a searchable value, parts of which give way to stars."""
-    text = draw(said(contacts, (*NAMES, "phoneNumber")))
+    text = draw(said(contacts, (*SEARCHED, "phoneNumber")))
     for _ in range(draw(st.integers(0, 2))):
         start = draw(st.integers(0, len(text)))
         text = f"{text[:start]}*{text[start + draw(st.integers(0, 4)) :]}"

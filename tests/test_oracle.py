@@ -8,7 +8,7 @@ import pytest
 from conftest import add
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from oracle import ATTRIBUTES, MATCHES, NAMES, TYPES, answer
+from oracle import ATTRIBUTES, MATCHES, SEARCHED, TYPES, USER_ATTRIBUTES, answer
 
 from contacts.database import db
 from contacts.text import clean, same_key, spellings, words
@@ -125,7 +125,7 @@ class Chance:
             contact["phoneNumber"] = self.number()
         if contact["type"] == "User":
             contact["userName"] = self.text()
-            contact |= {name: self.text() for name in ("firstName", "lastName", "employeeId") if self.likely(0.6)}
+            contact |= {name: self.text() for name in USER_ATTRIBUTES if name != "userName" and self.likely(0.6)}
         unique = unique_key(contact)
         if contact["type"] != "Custom" and unique in taken:
             return self.contact(taken)
@@ -149,7 +149,7 @@ class Chance:
         return self.said(value)
 
     def searchable(self, contact):
-        return self.value(contact, self.pick([name for name in (*NAMES, "phoneNumber") if name in contact]))
+        return self.value(contact, self.pick([name for name in (*SEARCHED, "phoneNumber") if name in contact]))
 
     def values(self, contact, others, attribute):
         """Return the values of a filter: the contact's, and maybe some of other contacts."""
@@ -179,7 +179,7 @@ class Chance:
 
     def long_word(self, contact):
         """Return a word of a name in one of its spellings, one of some letters if there is any."""
-        found = [word for name in NAMES for word in words(contact.get(name, ""))] or ["smith"]
+        found = [word for name in SEARCHED for word in words(contact.get(name, ""))] or ["smith"]
         return self.pick(spellings(self.pick([word for word in found if len(word) > 3] or found)))
 
     def inside(self, contact):

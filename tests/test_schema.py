@@ -12,7 +12,7 @@ import pytest
 from conftest import add
 
 from contacts import database
-from contacts.attributes import ATTRIBUTES
+from contacts.attributes import ATTRIBUTES, USER_ATTRIBUTES
 from contacts.model import ROW_COLUMNS, Contact, Directory, LastSync, Token, row_of
 from contacts.text import clean
 
@@ -67,6 +67,7 @@ def test_attributes_name_columns_of_the_model():
 
 def test_file_carries_our_name_and_version(connection):
     assert connection.execute("PRAGMA user_version").fetchone() == (database.SCHEMA_VERSION,)
+    assert f"version {database.SCHEMA_VERSION}." in database.SCHEMA.read_text(encoding="utf-8").splitlines()[0]
     assert connection.execute("PRAGMA application_id").fetchone() == (database.APPLICATION_ID,)
     assert database.APPLICATION_ID.to_bytes(4, "big") == b"Cont"
 
@@ -95,7 +96,7 @@ def test_schema_makes_by_itself_what_the_service_makes(connection):
 CUSTOM = {"type": "Custom", "name": "Some Contact"}
 QUEUE = {"type": "Queue", "name": "Support"}
 USER = {"type": "User", "name": "Jane Doe", "userName": "jane"}
-USER_KEYS = ("user_name_key", "first_name_key", "last_name_key", "employee_id_key")
+USER_KEYS = [ATTRIBUTES[name].key_column for name in USER_ATTRIBUTES]
 
 
 numbers = count(1)

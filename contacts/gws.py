@@ -66,15 +66,15 @@ def attributes_of(contact: Mapping[str, str], uri: str) -> dict[str, Any]:
 def changed_attributes(contact: Mapping[str, str], changes: Mapping[str, Any]) -> list[str]:
     """Return which of these attributes a PUT sends otherwise than they are.
 
-    The uri may be that of another host. phoneNumbers says nothing beside a phoneNumber, which may be a new one.
+    The uri may be that of another host, and phoneNumbers a list of the new phoneNumber.
     """
     expected = attributes_of(contact, "")
     sent = {name: value for name, value in facts().gws_attributes.items() if value is not None}
     if "uri" in sent:
         sent["uri"] = str(sent["uri"])[-len(expected["path"]) :]
         expected["uri"] = expected["path"]
-    if "phoneNumber" in changes:
-        sent.pop("phoneNumbers", None)
+    if "phoneNumber" in changes and sent.get("phoneNumbers") == [{"phoneNumber": changes["phoneNumber"]}]:
+        del sent["phoneNumbers"]
     return [name for name, value in sent.items() if value != expected.get(name)]
 
 

@@ -69,7 +69,7 @@ def choice(*choices: str) -> Callable[[list[str]], str]:
 
 def parts(texts: list[str]) -> list[str]:
     """Return what stands between commas; raise ValidationError if it is nothing."""
-    if found := [part.strip() for text in texts for part in line(text).split(",") if part.strip()]:
+    if found := [part.strip() for text in texts for part in line(text).split(",") if not is_blank(part)]:
         return found
     raise field_error(StatusCode.RANGE, "Must not be blank.")
 

@@ -40,6 +40,8 @@ _SUFFIX = re.compile(
     re.DOTALL,
 )
 _SUFFIX_SIGN = re.compile("[,;x]")  # each suffix has one; most numbers have none
+# A suffix that is being typed.
+_SUFFIX_START = re.compile(r"(?<=\d)[\s(,;]+(?:x|e|ex|ext|exte(?:n(?:s(?:i(?:on?)?)?)?)?)?[\s.:]*\Z")
 # The 0 that is not dialled behind a country code. What is being typed may end in it.
 _BRACKETED_ZERO = re.compile(r"\(\s*0\s*(?:\)|\Z)")
 _NOT_DIALLED = re.compile(r"[^\w+]|_")
@@ -65,7 +67,7 @@ def number_key(text: str, plan: NumberingPlan | None = None) -> str:
 
 @lru_cache(maxsize=4096)  # a number is asked for its key and its words
 def _number_key(text: str, plan: NumberingPlan) -> str:
-    number = _dialled(_number_text(text), plan)
+    number = _dialled(number_text(text), plan)
     if number.startswith("+"):
         return number if number != "+" else ""
     if behind := _behind(plan.international_prefix, number):
@@ -109,8 +111,14 @@ def number_spellings(key: str, plan: NumberingPlan | None = None) -> list[str]:
 def typed_number(text: str, plan: NumberingPlan | None = None) -> list[str]:
     """Return the starts of number_words that typed text looks for; none if it is not a number alone."""
     plan = plan or site.plan
-    number = _number_text(text)
+    number = number_text(text)
     return number_prefixes(_dialled(number, plan), plan) if _NUMBER_ALONE.fullmatch(number) else []
+
+
+def whole_number_starts(text: str) -> list[str]:
+    """Return the start of number_words that typed text looks for as a whole, with letters (0800 TAXI 24)."""
+    number = _dialled(_SUFFIX_START.sub("", number_text(text)), site.plan).removeprefix("+")
+    return [NUMBER_START + number[:NUMBER_WORD_CHARACTERS]] if number else []
 
 
 def number_prefixes(number: str, plan: NumberingPlan | None = None) -> list[str]:
@@ -133,7 +141,7 @@ def wildcard_number(pattern: str) -> str:
     return kept if kept.strip("*") else ""
 
 
-def _number_text(text: str) -> str:
+def number_text(text: str) -> str:
     """Return text folded, digits of every script as 0 to 9, without tel: and suffix."""
     text = text.lower() if text.isascii() else _with_digits(same_key(text))
     text = text.lstrip().removeprefix("tel:")

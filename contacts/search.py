@@ -25,8 +25,10 @@ from contacts.phone import (
     number_key,
     number_prefixes,
     number_spellings,
+    number_text,
     number_words,
     typed_number,
+    whole_number_starts,
     wildcard_number,
 )
 from contacts.text import SPELLINGS, order_key, order_start, same_key, spellings, word_forms, word_starts, words
@@ -93,27 +95,57 @@ class Vocabulary(Table):
 WORDS_OF_NAMES = Compiled(Vocabulary.select(Vocabulary.term).where(Vocabulary.term >= FIRST_UNMARKED))
 
 
-class Term(NamedTuple):
-    """A part of q: words of names that all must be found, or else one of the starts of a number's words."""
+class Way(NamedTuple):
+    """A way to read a part of q: names have all these words, and the number has a word with one of these starts."""
 
     words: list[str]
-    numbers: list[str]
+    number_starts: list[str]
 
 
-# Groups of digits that stand alone, and letters that they are joined with: 01 23 45, 1-800-flo.
-_dialled = re.compile(r"(?<![^\s,;:/.-])[+(]*\d+(?:[\s()./-]+\d+)*(?:[./-]\w+)*(?![^\s,;:)/.-])")
+# A part of q, which is read in any of these ways.
+Term = list[Way]
+
+# Groups of digits that stand alone, letters that they are joined with, and a suffix: 01 23 45, 1-800-flo, 030 5 x12.
+_dialled = re.compile(
+    r"(?<![^\s,;:/.-])[+(]*\d+(?:[\s()./-]+\d+)*(?:[./-]\w+)*(?:\s*(?:x|ext(?:ension)?)[\s.:]*\d+)?(?![^\s,;:)/.-])"
+)
+_group = re.compile(r"[^\W_]+")
+
+# So many groups of digits are read as the end of a name before a number: Queue 10 15002.
+MAX_GROUPS_OF_NAME = 4
 
 
 def terms(text: str) -> list[Term]:
-    """Return the terms of q: digits in whatever groups are one number."""
-    if number := typed_number(text):
-        return [Term(words(text), number)]
+    """Return the terms of q: digits in whatever groups are one."""
+    if typed_number(text):
+        return [ways(text)]
     text, place, found = same_key(text), 0, []
     for run in _dialled.finditer(text):
-        found += [Term([word], number_prefixes(word)) for word in words(text[place : run.start()])]
-        found.append(Term(words(run[0]), typed_number(run[0]) or number_prefixes(wildcard_number(run[0]))))
+        found += [ways(word) for word in words(text[place : run.start()])]
+        found.append(ways(run[0]))
         place = run.end()
-    return found + [Term([word], number_prefixes(word)) for word in words(text[place:])]
+    return found + [ways(word) for word in words(text[place:])]
+
+
+def ways(run: str) -> Term:
+    """Return the ways to read a word, or digits in groups: as words of names, as one number, or as both.
+
+    Both are digits of a name before a number (10 15002) and letters behind one (15002-joe).
+    """
+    number = number_text(run)
+    found = [Way(words(run), []), Way([], number_starts(number))]
+    for group in list(_group.finditer(number))[1 : MAX_GROUPS_OF_NAME + 1]:
+        before, behind = number[: group.start()], number[group.start() :]
+        if group[0].isalpha():
+            found.append(Way(words(behind), number_starts(before)))
+        elif not before.startswith("+"):
+            found.append(Way(words(before), number_starts(behind)))
+    return [way for way in found if way.words or way.number_starts]
+
+
+def number_starts(text: str) -> list[str]:
+    """Return the starts of a number's words that letters and digits look for."""
+    return typed_number(text) or number_prefixes(wildcard_number(text))
 
 
 def index_term(word: str, prefix: bool = True) -> str:
@@ -134,12 +166,15 @@ def any_of(queries: Iterable[str]) -> str:
 
 def terms_query(asked: list[Term], alternatives: Mapping[str, Iterable[str]]) -> str:
     """Return what looks for the contacts that all terms find, none without terms; `alternatives` by word."""
-    found = []
-    for term in asked:
-        names = " AND ".join(word_query(word, alternatives.get(word, ())) for word in term.words)
-        numbers = " OR ".join(map(index_term, term.numbers))
-        found.append(f"(({names}) OR {numbers})")
-    return " AND ".join(found) or NOTHING
+    return " AND ".join(any_of(way_query(way, alternatives) for way in term) for term in asked) or NOTHING
+
+
+def way_query(way: Way, alternatives: Mapping[str, Iterable[str]]) -> str:
+    """Return what looks for the contacts that a way finds."""
+    parts = [word_query(word, alternatives.get(word, ())) for word in way.words]
+    if way.number_starts:
+        parts.append(any_of(map(index_term, way.number_starts)))
+    return f"({' AND '.join(parts)})"
 
 
 def glob_text(text: str) -> str:
@@ -155,7 +190,7 @@ def glob_literal(text: str) -> str:
 def rank_values(text: str) -> dict[str, Any]:
     """Return the values of statements.RANK, by which the hits of q are ranked."""
     typed = words(text)
-    number = number_key(text) if typed_number(text) else ""
+    number = number_key(text)
     in_order = zip(*map(spellings, typed), strict=True)
     orders = [*dict.fromkeys(f"*{'*|*'.join(f' {word} ' for word in way)}*\n*" for way in in_order), *[""] * SPELLINGS]
     same, start = same_key(text), order_start(text)
@@ -205,10 +240,11 @@ def similar(word: str, known: list[str], most: int) -> dict[str, int]:
 def matches(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the matches of what was typed, the best first: each by its name in the answer, with the values to bind."""
     asked = terms(text)
-    yield "start", {"index_query": terms_query(asked, {}), **rank_values(text)}
+    found = any_of([terms_query(asked, {}), *map(index_term, whole_number_starts(text))])
+    yield "start", {"index_query": found, **rank_values(text)}
     if not asked:  # marks alone
         return
-    typed = dict.fromkeys(word for term in asked for word in term.words)
+    typed = dict.fromkeys(word for term in asked for way in term for word in way.words)
     known, most = vocabulary(), MAX_ALTERNATIVES // len(typed)  # each term has words
     yield "inside", {"index_query": terms_query(asked, {word: inside(word, known, most) for word in typed})}
     near = {word: similar(word, known, most) for word in typed}

@@ -168,7 +168,7 @@ _ASCII_WORD = re.compile("[a-z0-9]+")
 _LETTER = re.compile(r"[^\W_]")
 
 # Words of scripts without blanks are compared by this many characters of them.
-UNSPACED_WORD_CHARACTERS = 16
+UNSPACED_WORD_CHARACTERS = 32
 
 
 def words(text: str) -> list[str]:

@@ -7,7 +7,7 @@ from flask import Response, current_app, request, url_for
 from flask.views import MethodView
 
 from contacts import answers, examples, gws, logs, model, query, schemas
-from contacts.attributes import ATTRIBUTES, CLIENT_ATTRIBUTES
+from contacts.attributes import ATTRIBUTES, CLIENT_ATTRIBUTES, id_key
 from contacts.database import read_timeout
 from contacts.errors import ApiError, StatusCode, invalid_error, reason
 from contacts.facts import facts
@@ -124,7 +124,7 @@ def me(_: Any) -> Response:
 
 def get_or_404(contact_id: str) -> bytes:
     """Return a contact's JSON; raise ApiError 404 if there is none with this id."""
-    if found := model.find(contact_id.lower()):
+    if found := model.find(id_key(contact_id)):
         return found
     raise ApiError(404, StatusCode.NOT_FOUND, "There is no contact with this id.")
 
@@ -167,7 +167,7 @@ def refuse_read_only(contact: dict[str, str], changes: dict[str, Any]) -> None:
     for name, value in changes.items():
         same = value is None or value == contact.get(name)
         if name in {"id", "type"} and isinstance(value, str):
-            same = value.strip().lower() == contact[name].lower()
+            same = ATTRIBUTES[name].make_key(value.strip()) == contact[name]
         if name not in CLIENT_ATTRIBUTES and not same:
             errors[name] = read_only
     if errors:

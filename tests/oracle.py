@@ -4,7 +4,16 @@ import re
 from functools import cache
 from unicodedata import digit
 
-from contacts.phone import number_key, number_prefixes, number_spellings, number_words, split_numbers, typed_number
+from contacts.phone import (
+    number_key,
+    number_prefixes,
+    number_spellings,
+    number_text,
+    number_words,
+    split_numbers,
+    typed_number,
+    whole_number_starts,
+)
 from contacts.text import order_key, order_start, same_key, spellings, word_forms, word_starts, words
 
 # The attributes, written down once more, so that the tests can disagree with the service.
@@ -15,7 +24,9 @@ SEARCHED = (*SEARCHED_INSIDE, "userName")
 TYPES = ("Custom", "Queue", "User")
 MATCHES = ("start", "inside", "similar")
 
-NUMBER = re.compile(r"(?<![^\s,;:/.-])[+(]*\d+(?:[\s()./-]+\d+)*(?:[./-]\w+)*(?![^\s,;:)/.-])")
+NUMBER = re.compile(
+    r"(?<![^\s,;:/.-])[+(]*\d+(?:[\s()./-]+\d+)*(?:[./-]\w+)*(?:\s*(?:x|ext(?:ension)?)[\s.:]*\d+)?(?![^\s,;:)/.-])"
+)
 
 
 def comparable(attribute, value):
@@ -70,13 +81,30 @@ def fits(contact, argument):
 
 @cache
 def terms(q):
-    """Return the terms of q: for each the starts of number_words that it looks for, and its words."""
+    """Return the terms of q: for each the ways to read it."""
     if typed_number(q):
-        return [(typed_number(q), words(q))]
+        return [ways(q)]
     q = same_key(q)
-    runs = NUMBER.findall(q)
-    numbers = [(typed_number(run) or number_prefixes(letters_and_digits(run)), words(run)) for run in runs]
-    return numbers + [(number_prefixes(word), [word]) for part in NUMBER.split(q) for word in words(part)]
+    parts = [*NUMBER.findall(q), *(word for part in NUMBER.split(q) for word in words(part))]
+    return [ways(part) for part in dict.fromkeys(parts)]  # a word that comes twice has its slips once
+
+
+def ways(run):
+    """Return the ways to read a term: words that names have, with the starts of number_words that the number has."""
+    number = number_text(run)
+    found = [(words(run), []), ([], starts_of_number(number))]
+    for place in [group.start() for group in re.finditer(r"[^\W_]+", number)][1:5]:
+        before, behind = number[:place], number[place:]
+        if behind[0].isalpha():
+            found.append((words(behind), starts_of_number(before)))
+        elif number[0] != "+":
+            found.append((words(before), starts_of_number(behind)))
+    return [way for way in found if any(way)]
+
+
+def starts_of_number(text):
+    """Return the starts of number_words that text looks for."""
+    return typed_number(text) or number_prefixes(letters_and_digits(text))
 
 
 @cache
@@ -117,14 +145,26 @@ def word_slips(contact, word, match):
 
 def slips(contact, q, match):
     """Return how many slips q is away from the contact, None when a term of it does not match."""
+    if match == "start" and has_number(contact, whole_number_starts(q)):
+        return 0
     total = 0
-    for numbers, typed in terms(q):
-        if not any(word.startswith(tuple(numbers)) for word in number_words(contact.get("phoneNumber", ""))):
-            found = [word_slips(contact, word, match) for word in typed]
-            if None in found:
-                return None
-            total += sum(found)
+    for term in terms(q):
+        found = [far for way in term if (far := way_slips(contact, *way, match)) is not None]
+        if not found:
+            return None
+        total += min(found)
     return total
+
+
+def has_number(contact, starts):
+    """Tell whether a word of the contact's number begins with one of these."""
+    return any(word.startswith(tuple(starts)) for word in number_words(contact.get("phoneNumber", "")))
+
+
+def way_slips(contact, typed, starts, match):
+    """Return how many slips a way to read a term is away from the contact, None when it does not match."""
+    found = [word_slips(contact, word, match) for word in typed]
+    return None if None in found or (starts and not has_number(contact, starts)) else sum(found)
 
 
 def in_order(typed, name):
@@ -137,7 +177,7 @@ def rank(contact, q):
     """Return how well a contact matches q whose words all match at a start: 0 is best."""
     if any(order_key(q) == order_key(contact[name]) for name in SEARCHED if name in contact):
         return 0
-    if typed_number(q) and number_key(q) == number_key(contact.get("phoneNumber", "")) != "":
+    if number_key(q) == number_key(contact.get("phoneNumber", "")) != "":
         return 0
     if any(in_order(typed, contact["name"]) for typed in zip(*map(spellings, words(q)), strict=True)):
         return 1

@@ -248,15 +248,19 @@ def test_a_put_takes_them_back_unchanged(gws, by_path):
         "statusCode": 0,
         "contact": {**whole, "phoneNumber": "8", "phoneNumbers": [{"phoneNumber": "8"}]},
     }
-    # The same once more, and after somebody else's change; and as it was read from another address.
-    assert gws.put(put_to, json={**whole, "phoneNumber": "8"}).json["contact"]["phoneNumber"] == "8"
+    # With both changed alike; as it is without a number; and as it was read from another address.
+    both = {"phoneNumber": "9", "phoneNumbers": [{"phoneNumber": "9"}]}
+    assert gws.put(put_to, json={**whole, **both}).json["contact"] == {**whole, **both}
     assert gws.put(put_to, json={"id": whole["id"], "phoneNumber": None}).status_code == 200
     there = {**whole, "uri": f"https://there.example/gws{whole['path']}"}
     assert gws.put(put_to, json=there).json["contact"] == whole
     assert gws.put(put_to, json={"id": whole["id"], "path": whole["path"]}).json["contact"] == whole
+    # A list of another number is no change that could be told from a mistake, also beside a phoneNumber.
     other = [{"phoneNumber": "8"}]
     for name, value in (("uri", "http://other/"), ("path", 7), ("phoneNumbers", other), ("uri", [])):
         refused = gws.put(put_to, json={"id": whole["id"], "name": "Other", name: value})
+        assert (refused.status_code, refused.json["statusCode"], list(refused.json["errors"])) == (422, 11, [name])
+        refused = gws.put(put_to, json={**whole, "name": "Other", name: value})
         assert (refused.status_code, refused.json["statusCode"], list(refused.json["errors"])) == (422, 11, [name])
     assert gws.get(url).json["contact"]["name"] == "Taxi"
 

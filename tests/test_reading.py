@@ -18,7 +18,7 @@ from contacts.answers import FILE_BLOCK_BYTES
 from contacts.database import db
 from contacts.parameters import ListQuery
 from contacts.query import SPOOL_BLOCK_ROWS as BLOCK
-from contacts.text import order_key
+from contacts.text import order_key, words
 
 PARAMETERS = (*ATTRIBUTES, "filterName", "filterParameters", "q", "sortBy", "order", "offset", "limit", "fields")
 PATTERNS = "NamesOrPhoneNumberMatches"
@@ -727,7 +727,7 @@ class TestLength:
     def test_takes_a_long_word(self, app, agent):
         name = "".join(chr(0x4E00 + number) for number in range(255))
         fill(custom(name), custom(name[:-1]))
-        # Words of scripts without blanks are told apart by their first 16 characters.
+        # Words of scripts without blanks are told apart by their first 32 characters.
         assert agent.names(q=name) == [name, name[:-1]]
         assert agent.names(q=name * 4) == [name[:-1], name]
 
@@ -1306,6 +1306,62 @@ def test_the_page_of_hits_is_the_same_by_either_way_to_it(params, asked, order, 
     for offset in range(0, len(everything["contacts"]), 2):
         page = agent.get("/contacts", query_string={**asked, "limit": 3, "offset": offset}).json
         assert page == {**everything, "contacts": everything["contacts"][offset : offset + 3]}
+
+
+ROWS = [
+    ("Queue 10", "15002"),
+    ("Agent 7", "15007"),
+    ("Joe", "15009"),
+    ("Desk 12", "+49 30 5550199"),
+    ("Ann Lee", "+1 (650) 555-0100 x123"),
+    ("Bob Lee", "040 777 ext. 5"),
+]
+WITH_LETTERS = [
+    ("Cab", "0800 TAXI 24"),
+    ("Courier", "1 800 GO FEDEX"),
+    ("Hotline", "CALL-US"),
+    ("Gate", "1A 2B"),
+    ("Room", "030#5"),
+    ("Both", "15112 or 15113"),
+]
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        *((f"{name} {number}", name) for name, number in ROWS),
+        *((number, name) for name, number in (*ROWS, *WITH_LETTERS)),
+        ("Queue 10 (15002)", "Queue 10"),
+        ("queue 10 - 150", "Queue 10"),
+        ("10 15002", "Queue 10"),
+        ("15002 queue 10", "Queue 10"),
+        ("desk 12 030", None),
+        ("desk 12 +49 30", "Desk 12"),
+        ("+49 30 12", None),
+        ("15009/joe", "Joe"),
+        ("15009-jo", "Joe"),
+        ("joe-15009", "Joe"),
+        ("15009-ann", None),
+        ("0800 T", "Cab"),
+        ("800 taxi", "Cab"),
+        ("#1a", "Gate"),
+        ("lee 650 555-0100 x123", "Ann Lee"),
+        ("650 555 0100 x123 ann", "Ann Lee"),
+        ("ann 123", None),
+        ("777 ext. 5 lee", "Bob Lee"),
+        ("777 e", None),
+    ],
+)
+def test_a_row_is_found_as_it_is_shown(typed, name, app, agent):
+    fill(*(custom(*row) for row in (*ROWS, *WITH_LETTERS)))
+    assert agent.names(q=typed) == [name] * (name is not None)
+
+
+@pytest.mark.parametrize(("name", "number"), [*ROWS, *WITH_LETTERS])
+def test_a_number_is_found_with_every_character_that_is_typed(name, number, app, agent):
+    fill(*(custom(*row) for row in (*ROWS, *WITH_LETTERS)))
+    typed = [number[:end] for end in range(1, len(number) + 1)]
+    assert [text for text in typed if words(text) and name not in agent.names(q=text)] == []
 
 
 @pytest.mark.parametrize(

@@ -642,3 +642,13 @@ def test_custom_contacts_do_not_meet_the_syncs_rules_of_uniqueness(admin, user, 
     assert admin.put(f"/contacts/{made['id']}", json={"name": user["name"]}).status_code == 200
     assert add(type="Queue", name="Support")["type"] == "Queue"
     assert admin.get("/contacts").json["totalCount"] == 4
+
+
+def test_an_id_may_be_written_as_a_guid(admin, custom):
+    id_ = custom["id"]
+    guid = f"{id_[:8]}-{id_[8:12]}-{id_[12:16]}-{id_[16:20]}-{id_[20:]}"
+    for written in (id_.upper(), guid, f"{{{guid.upper()}}}"):
+        assert admin.get(f"/contacts/{written}").json["contact"] == custom
+        assert admin.put(f"/contacts/{written}", json={**custom, "id": guid}).json["contact"] == custom
+        assert admin.put("/contacts", json={"id": written, "name": custom["name"]}).json["contact"] == custom
+    assert admin.delete("/contacts", query_string={"id": guid}).status_code == 200

@@ -8,6 +8,7 @@ from typing import IO, Any, NamedTuple
 from contacts import search
 from contacts.attributes import ATTRIBUTES, USER_ATTRIBUTES
 from contacts.database import db
+from contacts.patterns import pattern_tests
 from contacts.phone import split_numbers
 from contacts.statements import (
     STATE,
@@ -180,7 +181,7 @@ def plan(query: Query, match: str, searched: dict[str, Any]) -> tuple[Shape, dic
         kind, values[name] = plan_filter(name, given[name])
         filters.append((name, kind))
     filters.sort(key=lambda each: each[1] == "present")  # most have one
-    tested = search.patterns(query.patterns)
+    tested = pattern_tests(query.patterns)
     index_query = " AND ".join(filter(None, (searched.get("index_query"), tested and tested.index_query)))
     tests = tested.tests if tested else ()
     values |= searched | (tested._asdict() if tested else {}) | {"index_query": index_query}

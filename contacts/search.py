@@ -1,8 +1,8 @@
-r"""How contacts are found by words and patterns: what is stored of a contact for it, and what a question looks for.
+r"""How contacts are found by words: what is stored of a contact for it, and what q looks for.
 
 Two columns of schema.sql serve it. `words` is indexed: the words of the name, each with all its forms, in their order,
-then other words, those of the userName and of the number with a mark in front. `texts` is tested by patterns: values as
-same_key has them, then the number in the ways to dial it.
+then other words, those of the userName and of the number with a mark in front. `texts` is tested, also by patterns.py:
+values as same_key has them, then the number in the ways to dial it.
 
     words: " søren  soren  soeren | wolf \n!swolf +0045123 +45123 #45123 #5123 #123"
     texts: "<VALUE>søren wolf<VALUE>swolf<VALUE><NUMBER>45123<ABROAD>"
@@ -20,7 +20,6 @@ from rapidfuzz.distance import OSA
 
 from contacts.database import Compiled, Table
 from contacts.phone import (
-    NUMBER_START,
     NUMBER_WORD_CHARACTERS,
     number_key,
     number_prefixes,
@@ -256,62 +255,3 @@ def matches(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         for level in range(max(found.values(), default=0))
     ]
     yield "similar", {"index_query": terms_query(asked, near), "levels": json.dumps(levels)}
-
-
-class Patterns(NamedTuple):
-    """How the arguments of filterParameters are tested, all of them."""
-
-    tests: tuple[str, ...]  # keys of statements.TESTS: the globs alone, where they tell
-    index_query: str  # what finds all contacts that match and maybe others; "" if the index does not help
-    glob: str  # of the first argument, in texts
-    number_glob: str
-    regexp: str  # of all arguments, in texts
-
-
-def patterns(arguments: Iterable[str]) -> Patterns | None:
-    """Return the test for the arguments, None if every contact matches."""
-    # Every contact has a name that * matches.
-    texts = [text for each in arguments if (text := re.sub(r"\*+", "*", same_key(each))) != "*"]
-    if not texts:
-        return None
-    numbers = [wildcard_number(each) for each in texts]
-    queries = filter(None, map(start_query, texts, numbers))
-    simple = len(texts) == 1 and all(len(each.strip("*").split("*")) == 1 for each in (texts[0], numbers[0]))
-    both = zip(texts, numbers, strict=True)
-    glob, number = glob_text(texts[0]), numbers[0]
-    anywhere = glob.startswith("*") and glob.endswith("*")
-    return Patterns(
-        ("text" if not number or (anywhere and number == glob) else "text or number", *([] if simple else ["regexp"])),
-        " AND ".join(queries),
-        glob if anywhere else f"*{VALUE}{glob}{VALUE}*",
-        f"*{NUMBER}{number}[{ABROAD}-{DIALLED}]*",
-        rf"(?s)\A{''.join(f'(?=.*?{regexp(*each)})' for each in both)}",
-    )
-
-
-def start_query(text: str, number: str) -> str:
-    """Return what finds the contacts with a value that begins as a pattern does; "" if that says nothing."""
-    starts = words(text.split("*", maxsplit=1)[0])
-    digits = number.split("*", maxsplit=1)[0]
-    if not starts or (number and not digits):
-        return ""
-    names = " AND ".join(map(word_query, starts))
-    numbers = " OR ".join(index_term(mark + digits[:NUMBER_WORD_CHARACTERS]) for mark in (NUMBER_START, WRITTEN))
-    return f"(({names}) OR {numbers})" if number else f"({names})"
-
-
-def regexp(text: str, number: str) -> str:
-    """Return the regular expression of a pattern for values, or for numbers."""
-    either = [f"{VALUE}{between_stars(text)}{VALUE}"]
-    if number:
-        either.append(f"{NUMBER}{between_stars(number)}[{ABROAD}-{DIALLED}]")
-    return f"(?:{'|'.join(either)})"
-
-
-def between_stars(pattern: str) -> str:
-    """Return the regular expression of a pattern within one value. Atomic groups: each part is looked for once."""
-    within = f"[^{VALUE}-{DIALLED}]*"
-    first, *middle, last = map(re.escape, pattern.split("*")) if "*" in pattern else (re.escape(pattern), "")
-    if "*" not in pattern:
-        return first
-    return f"{first}{''.join(f'(?>{within}?{part})' for part in middle)}{within}{last}"

@@ -1,0 +1,68 @@
+"""filterParameters: how arguments with * are tested, in the column texts of schema.sql."""
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from contacts.phone import NUMBER_START, NUMBER_WORD_CHARACTERS, wildcard_number
+from contacts.search import ABROAD, DIALLED, NUMBER, VALUE, WRITTEN, glob_text, index_term, word_query
+from contacts.text import same_key, words
+
+
+class Patterns(NamedTuple):
+    """How the arguments of filterParameters are tested, all of them."""
+
+    tests: tuple[str, ...]  # keys of statements.TESTS: the globs alone, where they tell
+    index_query: str  # what finds all contacts that match and maybe others; "" if the index does not help
+    glob: str  # of the first argument, in texts
+    number_glob: str
+    regexp: str  # of all arguments, in texts
+
+
+def pattern_tests(arguments: Iterable[str]) -> Patterns | None:
+    """Return how the arguments are tested, None if every contact matches."""
+    # Every contact has a name that * matches.
+    texts = [text for each in arguments if (text := re.sub(r"\*+", "*", same_key(each))) != "*"]
+    if not texts:
+        return None
+    numbers = [wildcard_number(each) for each in texts]
+    queries = filter(None, map(start_query, texts, numbers))
+    simple = len(texts) == 1 and all(len(each.strip("*").split("*")) == 1 for each in (texts[0], numbers[0]))
+    both = zip(texts, numbers, strict=True)
+    glob, number = glob_text(texts[0]), numbers[0]
+    anywhere = glob.startswith("*") and glob.endswith("*")
+    return Patterns(
+        ("text" if not number or (anywhere and number == glob) else "text or number", *([] if simple else ["regexp"])),
+        " AND ".join(queries),
+        glob if anywhere else f"*{VALUE}{glob}{VALUE}*",
+        f"*{NUMBER}{number}[{ABROAD}-{DIALLED}]*",
+        rf"(?s)\A{''.join(f'(?=.*?{regexp(*each)})' for each in both)}",
+    )
+
+
+def start_query(text: str, number: str) -> str:
+    """Return what finds the contacts with a value that begins as a pattern does; "" if that says nothing."""
+    starts = words(text.split("*", maxsplit=1)[0])
+    digits = number.split("*", maxsplit=1)[0]
+    if not starts or (number and not digits):
+        return ""
+    names = " AND ".join(map(word_query, starts))
+    numbers = " OR ".join(index_term(mark + digits[:NUMBER_WORD_CHARACTERS]) for mark in (NUMBER_START, WRITTEN))
+    return f"(({names}) OR {numbers})" if number else f"({names})"
+
+
+def regexp(text: str, number: str) -> str:
+    """Return the regular expression of a pattern for values, or for numbers."""
+    either = [f"{VALUE}{between_stars(text)}{VALUE}"]
+    if number:
+        either.append(f"{NUMBER}{between_stars(number)}[{ABROAD}-{DIALLED}]")
+    return f"(?:{'|'.join(either)})"
+
+
+def between_stars(pattern: str) -> str:
+    """Return the regular expression of a pattern within one value. Atomic groups: each part is looked for once."""
+    within = f"[^{VALUE}-{DIALLED}]*"
+    first, *middle, last = map(re.escape, pattern.split("*")) if "*" in pattern else (re.escape(pattern), "")
+    if "*" not in pattern:
+        return first
+    return f"{first}{''.join(f'(?>{within}?{part})' for part in middle)}{within}{last}"

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any, NoReturn
+from urllib.parse import unquote_to_bytes
 
 from flask import Request
 from flask_smorest import Blueprint
@@ -19,7 +20,11 @@ class Parser(FlaskParser):
     """webargs with unknown names refused, repeated parameters seen, and every failure in the envelope."""
 
     def load_querystring(self, req: Request, schema: Schema) -> dict[str, list[str]]:
-        """Return the texts that were given for each parameter."""
+        """Return the texts that were given for each parameter; raise ApiError 422 if they are not UTF-8."""
+        try:
+            unquote_to_bytes(req.query_string).decode()
+        except UnicodeDecodeError:
+            raise invalid_error({"query": "Must be UTF-8: ü is %C3%BC in a URL."}) from None
         return req.args.to_dict(flat=False)
 
     def load_json(self, req: Request, schema: Schema) -> Any:

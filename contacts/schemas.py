@@ -37,9 +37,10 @@ class Strict(Schema):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        names = ", ".join(field.data_key or name for name, field in self.fields.items()) or "none"
+        names = ", ".join(field.data_key or name for name, field in self.fields.items())
+        known = f"there are: {names}" if names else "there is none here"
         messages: Any = {
-            "unknown": reason(StatusCode.INVALID, f"Unknown; there are: {names}."),
+            "unknown": reason(StatusCode.INVALID, f"Unknown; {known}."),
             "type": reason(StatusCode.INVALID, "Send a JSON object."),
         }
         self.error_messages = messages

@@ -11,14 +11,14 @@ from contacts import maintenance, sync_commands, tokens
 from contacts.cli import OUTPUT_FILE, Command
 from contacts.database import RESTORE_ADVICE, SCHEMA_VERSION, database_path, separate_connection
 from contacts.model import Token
-from contacts.settings import CHECKS, ROLE_SPELLINGS, Role
+from contacts.settings import ADMINISTRATOR_SPELLINGS, CHECKS, Role
 
 
 def role_name(value: str) -> Role:
     """Return the role that an argument names, spelled as in the role header."""
-    if value.strip().lower() not in ROLE_SPELLINGS:
-        raise click.BadParameter(f"{value!r} is not a role; there are: {', '.join(Role)}")
-    return ROLE_SPELLINGS[value.strip().lower()]
+    if role := ADMINISTRATOR_SPELLINGS.get(value.strip().lower()):
+        return role
+    raise click.BadParameter(f"{value!r} is not a role; there are: Admin, Agent")
 
 
 @click.command("backup", cls=Command)
@@ -88,7 +88,7 @@ token = AppGroup("token", help="Make, list and revoke bearer tokens.")
 def create_token(role: Role, label: str) -> None:
     """Make a bearer token and print it, once.
 
-    ROLE is "Contact Center Admin" (or ROLE_ADMIN) or Agent (or ROLE_AGENT). LABEL says whose it is.
+    ROLE is Admin or Agent, or as the role header has it. LABEL says whose it is.
     """
     click.echo(tokens.create(role, label))
 

@@ -92,11 +92,13 @@ def read_json(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
 
 def read_array(scanner: Scanner, reading: Reading) -> Iterator[Row]:
     """Yield the objects of an array whose bracket is taken."""
+    before, nth = scanner.line, 0
     separator = scanner.take() if scanner.peek() == "]" else ","
     while separator == ",":
         scanner.peek()
-        line = scanner.line
-        yield object_row(scanner.value(), line, reading)
+        line, nth = scanner.line, nth + 1
+        yield object_row(scanner.value(), line, reading)._replace(nth=nth if line == before else 0)
+        before = line
         separator = scanner.take()
     if separator != "]":
         raise FileError(f"line {scanner.line}: a comma or ] is missing; is the file cut off?")

@@ -21,6 +21,12 @@ class Row(NamedTuple):
     values: dict[str, Any]
     problem: str = ""
     readable: bool = True  # False: the values may be those of other columns, or lack
+    nth: int = 0  # of a JSON array, where others stand on the same line: its number in the array, from 1
+
+    @property
+    def place(self) -> str:
+        """Return where the row is, for a person."""
+        return f"line {self.line}, contact {self.nth}" if self.nth else f"line {self.line}"
 
 
 def bad_rows(number: int) -> str:

@@ -26,14 +26,15 @@ class Role(StrEnum):
     AGENT = "Agent"
 
 
-# As a header or a command may spell them, in lower case.
+# As the role header may spell them, in lower case.
 ROLE_SPELLINGS = {
     "contact center admin": Role.ADMIN,
     "role_admin": Role.ADMIN,
     "agent": Role.AGENT,
     "role_agent": Role.AGENT,
 }
-
+# As settings and commands may.
+ADMINISTRATOR_SPELLINGS = {**ROLE_SPELLINGS, "admin": Role.ADMIN}
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -105,7 +106,7 @@ def roles(value: str) -> dict[str, Role]:
     found: dict[str, Role] = {}
     for entry in filter(None, map(str.strip, value.split(","))):
         name, _, spelling = (part.strip() for part in entry.rpartition("="))
-        role = {**ROLE_SPELLINGS, "admin": Role.ADMIN}.get(spelling.lower())
+        role = ADMINISTRATOR_SPELLINGS.get(spelling.lower())
         if not name or ";" in name or not role:
             raise ValueError(
                 f"{entry!r} is no name=role; give names with Admin or Agent and commas between, such as cc-admins=Admin"

@@ -30,6 +30,7 @@ class Incoming(Table):
 
     number = peewee.AutoField()
     line = peewee.IntegerField()
+    nth = peewee.IntegerField()  # as Row has it
     id = peewee.TextField(null=True)
     key = peewee.TextField(null=True)
     phone_key = peewee.TextField(null=True)  # of Custom contacts only
@@ -55,10 +56,11 @@ class Difference(Table):
         temporary = True
 
 
-INCOMING_COLUMNS = ("line", "id", "key", "phone_key", "match_key", "contact", "reasons", "given")
+INCOMING_COLUMNS = ("line", "nth", "id", "key", "phone_key", "match_key", "contact", "reasons", "given")
 NO_VALUES = dict.fromkeys(INCOMING_COLUMNS)
 
 GOOD = Incoming.reasons.is_null()
+PLACE = fn.PRINTF(Case(None, [(Incoming.nth > 0, "line %d, contact %d")], "line %d"), Incoming.line, Incoming.nth)
 ADD = Compiled(Incoming.insert({column: parameter(column) for column in INCOMING_COLUMNS}))
 
 # The rows that are matched with a contact, in a query for contacts or for other rows.
@@ -116,7 +118,7 @@ class Staging:
             texts = {name: value for name, value in row.values.items() if isinstance(value, str)}
             given = {name: text.strip().encode("utf-8", "replace").decode() for name, text in texts.items()}
         keys = {column: each.make_key(given[each.name]) for column, each in self.keys.items() if each.name in given}
-        columns: dict[str, Any] = {**NO_VALUES, "line": row.line, **keys}
+        columns: dict[str, Any] = {**NO_VALUES, "line": row.line, "nth": row.nth, **keys}
         if reasons:
             return columns | {"reasons": json.dumps(reasons), "given": json.dumps(row.values, default=str)}
         values = {name: contact[name] for name in ATTRIBUTES if name in contact and name != "id"}
@@ -132,11 +134,10 @@ class Staging:
         given = column.is_null(False)
         keys = Incoming.select(column).where(given).group_by(column).having(fn.COUNT(Incoming.number) > 1)
         in_file: dict[str, Any] = {"partition_by": [column], "order_by": [Incoming.number]}
-        first_line = fn.FIRST_VALUE(Incoming.line).over(**in_file)
-        next_line = fn.LEAD(Incoming.line).over(**in_file)
-        other_line = Case(fn.ROW_NUMBER().over(**in_file), [(1, next_line)], first_line)
-        rows = Incoming.select(Incoming.number, other_line.alias("other_line")).where(given, column.in_(keys))
-        reasons = fn.JSON_OBJECT(name, fn.PRINTF("The same as on line %d.", rows.c.other_line))
+        first = fn.FIRST_VALUE(PLACE).over(**in_file)
+        other = Case(fn.ROW_NUMBER().over(**in_file), [(1, fn.LEAD(PLACE).over(**in_file))], first)
+        rows = Incoming.select(Incoming.number, other.alias("other")).where(given, column.in_(keys))
+        reasons = fn.JSON_OBJECT(name, fn.PRINTF("The same as on %s.", rows.c.other))
         Incoming.update({Incoming.reasons: reasons}).from_(rows).where(GOOD, Incoming.number == rows.c.number).execute()
 
     def match(self) -> None:
@@ -195,7 +196,7 @@ class Staging:
         """Yield the bad rows as they were, in their order, each with the reasons by column."""
         for row in Incoming.select().where(~GOOD).order_by(Incoming.number).dicts().iterator():
             values = json.loads(row["given"]) if row["given"] else {"id": row["id"] or "", **json.loads(row["contact"])}
-            yield Row(row["line"], values), json.loads(row["reasons"])
+            yield Row(row["line"], values, nth=row["nth"]), json.loads(row["reasons"])
 
     def compare(self, delete: bool) -> dict[str, int]:
         """Find the differences; return the numbers of contacts added, changed, removed, unchanged and rejected."""

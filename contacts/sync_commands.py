@@ -61,7 +61,7 @@ def named_column(value: str) -> tuple[str, str]:
 
 def column_advice(name: str) -> str:
     """Return which options read a column that is not known, or leave it out."""
-    option = shlex.quote(f"{name}=phoneNumber")
+    option = shlex.quote(f"{name}=ATTRIBUTE")
     return f" (--column {option} reads it as one of these, --ignore-extra leaves others out)"
 
 
@@ -217,7 +217,7 @@ def print_report(sync: Sync, report: Report, columns: Columns) -> None:
         click.echo(f"left out: {', '.join(left_out)}", err=True)
     for row, reasons in islice(sync.staging.rejected(), MAX_SHOWN_REJECTS):
         for column, reason in reasons.items():
-            click.echo(f"line {row.line}, {column}: {reason}", err=True)
+            click.echo(f"{row.place}, {column}: {reason}", err=True)
     if report.summary.rejected > MAX_SHOWN_REJECTS:
         click.echo(f"… and {bad_rows(report.summary.rejected - MAX_SHOWN_REJECTS)} more", err=True)
     if report.unreadable:

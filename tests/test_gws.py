@@ -152,7 +152,7 @@ def test_a_number_may_stand_where_a_piece_of_the_file_ends(before, flask):
 def test_numbers_in_another_form_make_a_bad_row(numbers, flask, agent):
     rows = {"contacts": [{"name": "Taxi", "phoneNumbers": numbers}]}
     output = flask("import", file=json.dumps(rows), name="a.json", status=1)
-    assert "line 1, row: phoneNumbers must be a list" in output
+    assert "line 1, contact 1, row: phoneNumbers must be a list" in output
 
 
 class Gws(BaseHTTPRequestHandler):
@@ -384,3 +384,17 @@ def test_the_programs_that_were_seen_get_what_they_expect(moved):
     assert contact["path"] == printed["path"]
     assert contact["uri"] == f"{moved.url}{PREFIX}{printed['path']}"
     assert ask(moved, f"{PREFIX}/contacts&type=User", **AGENT)[2]["contacts"] == [contact]
+
+
+def test_bad_rows_of_one_line_are_told_apart(flask):
+    """As GWS prints its list."""
+    rows = [{"type": "User", "name": "Ann", "userName": "ann"}, {"type": "User", "name": "Bob"}]
+    rows += [{"type": "User", "name": "Cid", "userName": "ann"}]
+    text = json.dumps({"statusCode": 0, "contacts": rows})
+    assert flask("sync", "User", file=text, name="gws.json", status=1).splitlines()[:3] == [
+        "line 1, contact 1, userName: The same as on line 1, contact 3.",
+        "line 1, contact 2, userName: A User needs one.",
+        "line 1, contact 3, userName: The same as on line 1, contact 1.",
+    ]
+    text = json.dumps(rows, indent=0)
+    assert "line 7, userName: A User needs one." in flask("sync", "User", file=text, name="users.json", status=1)

@@ -234,7 +234,7 @@ def test_the_contacts_go_to_the_service_and_the_rest_to_gws(tmp_path):
     service = Service(tmp_path / "contacts.db", CONTACTS_URL_PREFIX="/api/v2", CONTACTS_GWS_CLIENTS="on")
     (tmp_path / "nginx").mkdir()
     with http_server(Gws) as gws:
-        locations = snippet.replace("gws.example.com", f"127.0.0.1:{gws.server_port}")
+        locations = snippet.replace("10.0.0.20", f"127.0.0.1:{gws.server_port}")
         nginx = Nginx(tmp_path / "nginx", service.port, locations=locations)
         try:
             made = json.loads(nginx.alice.ask("POST", "/api/v2/contacts", body='{"name":"Taxi"}').body)

@@ -349,6 +349,13 @@ def test_tokens_are_listed_without_the_token(token):
         assert each not in listed.output
 
 
+@pytest.mark.parametrize("spelling", ["Admin", " admin ", "ROLE_ADMIN", "contact center admin"])
+def test_an_admin_s_token_is_made_by_any_name_of_the_role(spelling, nobody, token):
+    headers = bearer(make(token, spelling))
+    assert nobody.get("/me", headers=headers).json["user"]["role"] == "Contact Center Admin"
+    assert nobody.get("/contacts", headers={"X-Role": "Admin"}).status_code == 401
+
+
 def test_revoked_token_is_refused_at_once(nobody, token):
     kept, lost = make(token, "Agent", "kept"), make(token, "Agent", "lost")
     assert nobody.get("/contacts", headers=bearer(lost)).status_code == 200

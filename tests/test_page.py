@@ -38,7 +38,8 @@ class Gateway(BaseHTTPRequestHandler):
         path = self.path.removeprefix(gateway.prefix)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         gateway.asked.append((time.monotonic(), self.command, path))
-        time.sleep(gateway.delays.get(parse_qs(urlsplit(path).query).get("q", [""])[0], 0))
+        (asked,) = parse_qs(urlsplit(path).query).get("q", [f"{self.command} {path}"])
+        time.sleep(gateway.delays.get(asked, 0))  # by what is looked for, or by what is done
         if gateway.is_broken and self.command == "POST":  # a browser would send it again by itself
             self.send_error(502)
             return
@@ -268,6 +269,8 @@ DIALLED = [
     *("(+49) 30 1234", "0049 (0)30 1234", "+49 ( 0 ) 30 1234", "15002 (x123)", "15002 extension 12", "15002 ext: 12"),
     *("030 1;031 2", "030 1, 031 2", "tel:7042;phone-context=example.com", "1\u09684", "+४९ ३० 1234", "१२३४"),
     *("1-800-FLOWERS", "+1 (650) 555-0100 x123", "030;;12,5", "7042;ext=5", "７０１７", "\u200e+49 30\u200c 1"),
+    *(f"030 1234{suffix}" for suffix in ("-x5", " - ext 5", "/ext 5", " [ext 5]", " Ext.: 5", " ext . 5", "; ext=5")),
+    *(f"030 1234{suffix}" for suffix in ("ext5", " extn 5", " x.5", " x:5", " EXT 5 / 6", " ext # 5", ",,5#", "#5")),
 ]
 
 
@@ -311,6 +314,17 @@ def test_what_matched_is_marked(page, q, name, marked):
     page.until(lambda: marked in [each.text for each in page.all("mark")])
 
 
+def test_a_number_is_marked_where_it_is_found(page):
+    script = """
+        const [pairs, done] = arguments;
+        import(new URL("page/text.js", document.baseURI)).then(({ markedNumber }) => done(pairs.map(([number, q]) =>
+          markedNumber(number, q).filter((each) => each.tagName).map((each) => each.textContent).join())));
+    """
+    pairs = {("+49 30 7010", "10"): "", ("+49 30 7010", "49"): "49", ("+49 30 7010", "010"): "010"}
+    pairs |= {("𝟙𝟝𝟘𝟘𝟟", "1500"): "𝟙𝟝𝟘𝟘", ("15002", "1"): "1", ("15002", "2"): "", ("15002", "002"): "002"}
+    assert page.browser.execute_async_script(script, list(pairs)) == list(pairs.values())
+
+
 def test_similar_ones_are_named_as_such(page):
     page.search("jonson joe", JOE)
     assert "similar" in page.text("#status")
@@ -320,6 +334,17 @@ def test_similar_ones_are_named_as_such(page):
     page.type("zzzz")
     page.until(lambda: page.text("#status") == "No contact found.")
     assert page.one("#q").get_attribute("aria-expanded") == "false"
+
+
+def test_what_enter_does_is_not_said_of_what_is_not_chosen_any_more(page, gateway):
+    page.choose(JOE)
+    page.until(lambda: "Enter calls 15002" in page.text("#status"))
+    gateway.delays["sales"] = 1
+    page.one("#q").clear()
+    page.type("sales")
+    assert page.text("#status") == ""
+    page.until(lambda: "contact" in page.text("#status"))
+    gateway.delays.clear()
 
 
 def test_late_answers_are_thrown_away_and_requests_are_few(page, gateway):
@@ -523,6 +548,40 @@ def test_what_somebody_else_changed_is_shown_and_not_overwritten_unasked(admin, 
     admin.button("#remove", "Remove").click()
     admin.until(lambda: admin.text("#status") == "Contended is removed.")
     assert api("GET", place)["statusCode"] == 6
+
+
+def test_a_dialog_stays_with_its_focus_while_it_waits(admin, api, gateway):
+    contact = api("POST", "/contacts", {"name": "Waited for"})["contact"]
+    admin.choose("Waited for")
+    admin.button("#card", "Change").click()
+    admin.one("#edit-name").send_keys(" long")
+    gateway.delays[f"PUT /contacts/{contact['id']}"] = 1
+    admin.button("#edit", "Save").click()
+    for _ in range(3):
+        admin.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert admin.one("#edit[open]")
+    assert admin.browser.switch_to.active_element.text == "Save"
+    admin.until(lambda: admin.text("#status") == "Waited for long is changed.")
+    gateway.delays.clear()
+    api("DELETE", f"/contacts/{contact['id']}")
+
+
+def test_a_dialog_that_comes_late_does_not_come(admin, api, gateway):
+    contact = api("POST", "/contacts", {"name": "Spared"})["contact"]
+    place = f"/contacts/{contact['id']}"
+    admin.choose("Spared")
+    admin.button("#card", "Remove").click()
+    admin.until(lambda: admin.browser.switch_to.active_element.text == "Cancel")  # Enter removes nobody
+    admin.browser.switch_to.active_element.send_keys(Keys.ENTER)
+    gateway.delays[f"GET {place}"] = 0.5
+    gateway.asked.clear()
+    admin.button("#card", "Remove").click()
+    admin.until(lambda: f"GET {place}" in [f"{method} {path}" for _, method, path in gateway.asked])
+    admin.search("joe johnson", JOE)
+    time.sleep(1)  # the answer is there
+    assert not admin.all("dialog[open]")
+    gateway.delays.clear()
+    api("DELETE", place)
 
 
 def test_a_write_without_connection_is_not_repeated(admin, gateway):

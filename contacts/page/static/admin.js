@@ -10,7 +10,7 @@ const FILE_TYPES = { csv: "text/csv", json: "application/json", ndjson: "applica
 
 let changed = () => {};
 
-/** Call `handler(contact, text)` after each change: with the contact as it is now, or null, and what was done. */
+/** Call `handler(contact, note)` after each change: with the contact as it is now, or null, and what was done, as nodes. */
 export function init(handler) {
   changed = handler;
 }
@@ -22,15 +22,24 @@ class Dialog {
     this.form = this.find("form");
     this.main = this.find("button.main");
     this.form.addEventListener("submit", (event) => { event.preventDefault(); this.run(save); });
-    this.find("button.close").addEventListener("click", () => { if (!this.main.disabled) this.element.close(); });
-    // While it works it stays, so that its answer is not taken for that of another contact.
-    const stay = (event) => { if (this.main.disabled) event.preventDefault(); };
+    this.find("button.close").addEventListener("click", () => { if (!this.isBusy) this.element.close(); });
+    // While it works it stays, so that its answer is not taken for that of another contact. The button is not disabled:
+    // it would lose the focus, and the dialog the keys.
+    const stay = (event) => { if (this.isBusy) event.preventDefault(); };
     this.element.addEventListener("keydown", (event) => { if (event.key === "Escape") stay(event); });
     this.element.addEventListener("cancel", (event) => { if (event.target === this.element) stay(event); });
   }
 
   find(selector) {
     return this.element.querySelector(selector);
+  }
+
+  set isBusy(value) {
+    this.main.setAttribute("aria-disabled", String(value));
+  }
+
+  get isBusy() {
+    return this.main.getAttribute("aria-disabled") === "true";
   }
 
   open() {
@@ -40,15 +49,15 @@ class Dialog {
 
   /** Do something that asks the service, once at a time. */
   async run(act) {
-    if (this.main.disabled) return;
+    if (this.isBusy) return;
     this.show({});
-    this.main.disabled = true;
+    this.isBusy = true;
     try {
       await act();
     } catch (error) {
       this.show(error);
     } finally {
-      this.main.disabled = false;
+      this.isBusy = false;
     }
   }
 
@@ -80,9 +89,10 @@ export function add() {
   openEditing("Add a contact", {});
 }
 
-export async function change({ id }) {
+/** Change a contact, if `isWanted()` still says so when it is read. */
+export async function change({ id }, isWanted) {
   const read = await readContact(id);
-  if (document.querySelector("dialog[open]")) return;
+  if (!isWanted()) return;
   edited = read;
   openEditing("Change this contact", edited);
 }
@@ -111,7 +121,7 @@ async function save() {
       ? await send("PUT", `contacts/${edited.id}`, { body, tag: edited.tag })
       : await send("POST", "contacts", { body });
     editing.element.close();
-    changed(contact, `${contact.name} is ${edited ? "changed" : "added"}.`);
+    changed(contact, [make("bdi", {}, contact.name), ` is ${edited ? "changed" : "added"}.`]);
   } catch (error) {
     if (error.status !== 412) throw error;
     showTheirs(edited = await readContact(edited.id));
@@ -145,12 +155,13 @@ const removing = new Dialog("remove", async () => {
     if (error.status !== 404) throw error;
   }
   removing.element.close();
-  changed(null, `${removed.name} is removed.`);
+  changed(null, [make("bdi", {}, removed.name), " is removed."]);
 });
 
-export async function remove({ id }) {
+/** Ask whether to remove a contact, if `isWanted()` still says so when it is read. */
+export async function remove({ id }, isWanted) {
   const read = await readContact(id);
-  if (document.querySelector("dialog[open]")) return;
+  if (!isWanted()) return;
   showRemoved(read);
   removing.open();
 }
@@ -172,28 +183,36 @@ export function upload() {
 }
 
 // The same file, once it is mended, is a change, too.
-file.addEventListener("click", () => { file.value = ""; showResult({}); uploading.show({}); });
-file.addEventListener("change", async () => {
+file.addEventListener("click", (event) => {
+  if (uploading.isBusy) return event.preventDefault();
+  file.value = "";
   showResult({});
-  if (!file.files.length) return;
-  file.disabled = true;
-  await uploading.run(() => importFile(true));
-  file.disabled = false;
+  return uploading.show({});
+});
+file.addEventListener("change", () => {
+  showResult({});
+  if (file.files.length) uploading.run(() => importFile(true));
 });
 
 async function importFile(isDryRun) {
   const [chosen] = file.files;
   if (chosen.size > MAX_FILE_BYTES) throw new Error("The file is too large: 8 MiB at most. flask import reads any file.");
   const type = FILE_TYPES[chosen.name.split(".").pop().toLowerCase()] ?? "text/csv";
-  const body = await chosen.arrayBuffer().catch(() => { throw new Error("The file has changed: choose it again."); });
+  const body = await chosen.arrayBuffer().catch(() => {
+    showResult({});
+    throw new Error("The file has changed: choose it again.");
+  });
   try {
     const params = isDryRun ? { dryRun: true } : {};
     const { summary } = await send("POST", "contacts/import", { params, body, type });
     if (isDryRun) showResult({ summary });
     else uploaded(summary);
   } catch (error) {
-    showResult({ rejected: error.rejected });
-    throw error.rejected?.length ? new Error("Nothing was added. Mend these rows, and choose the file again.") : error;
+    const { rejected = [] } = error;
+    showResult({ rejected });
+    const many = rejected.length > MAX_ROWS ? ` The first ${MAX_ROWS} are shown: ${error.message}` : "";
+    if (rejected.length) throw new Error(`Nothing was added. Mend these rows, and choose the file again.${many}`);
+    throw isDryRun ? new Error(error.message) : error; // of a dry run, nothing can have been saved
   }
 }
 
@@ -210,5 +229,5 @@ function showResult({ summary, rejected = [] }) {
 
 function uploaded({ added }) {
   uploading.element.close();
-  changed(null, added === 1 ? "1 contact is added." : `${added} contacts are added.`);
+  changed(null, [added === 1 ? "1 contact is added." : `${added} contacts are added.`]);
 }

@@ -140,12 +140,12 @@ export class ContactList {
     await this.load(block);
   }
 
-  activate(position) {
+  activate(position, scrolls = true) {
     this.optionAt(this.active)?.setAttribute("aria-selected", "false");
     this.active = position;
     const option = this.optionAt(position);
     option?.setAttribute("aria-selected", "true");
-    option?.scrollIntoView({ block: "nearest" });
+    if (scrolls) option?.scrollIntoView({ block: "nearest" });
     this.activated?.(option?.id);
   }
 

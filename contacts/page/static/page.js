@@ -7,6 +7,7 @@ import { described, make, telUrl } from "./text.js";
 
 const REST_MS = 250; // without typing, until counts and more contacts are read
 const PAGE_CONTACTS = 10; // that Page Up and Page Down pass
+const COMPOSING = 229; // keyCode of an Enter that ends a composition in Safari, where isComposing is over
 const ALERT = { connection: "", error: "" };
 const MATCHES = {
   inside: "No name begins like this; these have it inside.",
@@ -24,8 +25,8 @@ let searching = new AbortController();
 let isWaiting = false;
 let choosesNext = false; // Enter was pressed before the answer came
 
-function say(text) {
-  get("status").textContent = text;
+function say(...nodes) {
+  get("status").replaceChildren(...nodes);
 }
 
 function alertOf(kind, text) {
@@ -88,6 +89,7 @@ get("login").addEventListener("submit", (event) => {
 
 get("forget").addEventListener("click", () => {
   token.forget();
+  choose(null); // the card has the buttons of a role
   start();
 });
 
@@ -98,7 +100,7 @@ function query() {
   return Object.fromEntries(Object.entries(asked).filter(([, value]) => value));
 }
 
-/** Show what is found; `note` is said in the place of the number of hits. */
+/** Show what is found; `note`, of nodes, is said in the place of the number of hits. */
 async function search(note) {
   searching.abort();
   list.stop();
@@ -133,7 +135,7 @@ function found(answer, asked, note) {
   list.show(answer, asked);
   input.setAttribute("aria-expanded", String(answer.totalCount > 0));
   const hits = { 0: "No contact found.", 1: "1 contact." }[answer.totalCount] ?? `${number(answer.totalCount)} contacts.`;
-  say(note ?? [hits, answer.totalCount ? MATCHES[answer.match] : ""].filter(Boolean).join(" "));
+  say(...note ?? [hits, (answer.totalCount && MATCHES[answer.match]) || ""].join(" ").trim());
   for (const radio of get("types").elements) showCount(radio, radio.checked ? answer.totalCount : null);
   if (choosesNext) chooseActive();
 }
@@ -171,13 +173,15 @@ function startAnew() {
 // Who is chosen.
 
 function choose(contact) {
+  if (chosen) say(); // what Enter does is not so any more
   chosen = contact;
   list.choose(contact?.id);
   get("card").hidden = !contact;
   if (!contact) return;
   get("card").replaceChildren(...card(contact));
-  const action = telUrl(contact.phoneNumber ?? "") ? "calls" : "copies";
-  say(`${contact.name} is chosen. ${contact.phoneNumber ? `Enter ${action} ${contact.phoneNumber}.` : "No number."}`);
+  const { name, phoneNumber } = contact;
+  const enter = phoneNumber ? [`Enter ${telUrl(phoneNumber) ? "calls" : "copies"} `, make("bdi", {}, phoneNumber), "."] : ["No number."];
+  say(make("bdi", {}, name), " is chosen. ", ...enter);
 }
 
 function card(contact) {
@@ -202,8 +206,10 @@ function changeButtons(contact) {
   if (contact.type !== "Custom") {
     return make("p", {}, `The directory sync writes ${contact.type}s: change this one where the sync reads it.`);
   }
-  return make("p", { class: "buttons" }, button("Change", () => admin.change(contact).catch(failed)), " ",
-    button("Remove", () => admin.remove(contact).catch(failed)));
+  // A dialog that comes late would take keys that are meant for what is done meanwhile.
+  const isWanted = () => chosen === contact && !document.querySelector("dialog[open]");
+  return make("p", { class: "buttons" }, button("Change", () => admin.change(contact, isWanted).catch(failed)), " ",
+    button("Remove", () => admin.remove(contact, isWanted).catch(failed)));
 }
 
 function button(text, act) {
@@ -230,7 +236,7 @@ async function copy(text) {
 
 function clicked(contact, event, position) {
   choosesNext = false;
-  list.activate(position);
+  list.activate(position, false); // the list stays under the pointer, for a second click
   choose(contact);
   input.focus({ preventScroll: true });
   if (event.target.closest(".number")) dial();
@@ -240,7 +246,7 @@ async function chooseActive() {
   choosesNext = isWaiting;
   if (isWaiting) return;
   if (list.active < 0 && chosen) return dial();
-  if (list.active < 0) await list.move(1);
+  if (!list.contacts.has(list.active)) await list.move(list.active < 0 ? 1 : 0); // its block may be on its way
   const contact = list.contacts.get(list.active);
   if (!contact) return;
   if (contact.id === chosen?.id) dial();
@@ -258,7 +264,7 @@ const KEYS = {
 };
 
 input.addEventListener("keydown", (event) => {
-  if (event.isComposing || event.altKey || event.ctrlKey || event.metaKey || !KEYS[event.key]) return;
+  if (event.isComposing || event.keyCode === COMPOSING || event.altKey || event.ctrlKey || event.metaKey || !KEYS[event.key]) return;
   event.preventDefault();
   KEYS[event.key]();
 });
@@ -284,10 +290,13 @@ function changed(contact, note) {
 get("add").addEventListener("click", admin.add);
 get("upload").addEventListener("click", admin.upload);
 admin.init(changed);
+new ResizeObserver(([{ target }]) => {
+  document.documentElement.style.setProperty("--search", `${target.offsetHeight}px`);
+}).observe(get("search"));
 onConnection((text) => alertOf("connection", text));
 
 const address = new URLSearchParams(location.search);
-input.value = (address.get("q") ?? "").replace(/^ (?=\d)/, "+"); // ?q=+49 by a program that does not write %2B
+input.value = (address.get("q") ?? "").replace(/^(tel:)? (?=[\d(])/, "$1+"); // ?q=+49 by a program that does not write %2B
 for (const radio of get("types").querySelectorAll("input")) {
   radio.checked = radio.value.toLowerCase() === (address.get("type") ?? "").toLowerCase();
 }

@@ -4,7 +4,7 @@ const LETTERS = { ł: "l", ø: "o", đ: "d", ð: "d", ı: "i", æ: "ae", œ: "oe
 const WRITTEN_OUT = { ...LETTERS, ä: "ae", ö: "oe", ü: "ue" };
 const PART_OF_WORD = /[\p{L}\p{N}]/u;
 const UNSPACED = /^[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}]/u;
-const SHORTEST_NUMBER = 3; // digits that are marked anywhere in a number
+const SHORTEST_NUMBER = 3; // digits that are found and marked anywhere in a number, fewer at its start
 const KEYPAD = { abc: 2, def: 3, ghi: 4, jkl: 5, mno: 6, pqrs: 7, tuv: 8, wxyz: 9 };
 
 /** Return an element; strings among its children are text, never HTML. */
@@ -66,12 +66,17 @@ function placesInNumber(number, q) {
   const typedParts = isNumber ? [fold(q, LETTERS).folded.replace(/[^\d]/g, "")] : words(q);
   return typedParts.flatMap((typed) => {
     for (let part = typed; part; part = part.slice(1)) {
-      const at = digits.indexOf(part);
-      if (at >= 0) return [[all.from[kept[at]], all.from[kept[at + part.length - 1]] + 1]];
+      const at = typed.length < SHORTEST_NUMBER && !digits.startsWith(typed) ? -1 : digits.indexOf(part);
+      if (at >= 0) return [[all.from[kept[at]], endOf(number, all.from[kept[at + part.length - 1]])]];
       if (!isNumber || part.length <= SHORTEST_NUMBER) break;
     }
     return [];
   });
+}
+
+/** Return where the character ends that begins at a place. */
+function endOf(text, start) {
+  return start + String.fromCodePoint(text.codePointAt(start)).length;
 }
 
 /** Return the nodes of text whose places are marked. */
@@ -97,16 +102,21 @@ function valueOf(digit) {
   return value;
 }
 
-const SUFFIX = /^(.*?)(?:(?<=[a-z\d])[\s(]*(?:;?\bext(?:ension)?[.:=]?|(?<=[\s\d(])x|(?<=\d\s*)#|,,|;;)\s*(\d+)[#)]*)?$/i;
+// What is no part of the number, as contacts/phone.py reads it: pauses, parameters, ext 5, x5.
+const SUFFIX = new RegExp(
+  "(?<=[a-z\\d])[^\\w,;]*[,;][\\W_]*(?:(?:ext(?:ension|n)?[\\W_]*)?(?=\\d)|[a-z-]+=)" +
+  "|(?:(?<=\\d)[\\W_]*|(?<=[a-z])[\\s(]+)(?:ext(?:ension|n)?[\\W_]*(?=\\d)|x[\\W_]*(?=\\d)[\\W\\d_]*(?:[a-z-]+=|$))", "i");
 
 /** Return the tel: URL of a number (RFC 3966), as contacts/phone.py reads it; "" for one without digits. */
 export function telUrl(number) {
   const plain = number.normalize("NFKC").replace(/\p{Cf}/gu, "").replace(/\p{Nd}/gu, valueOf);
   const first = plain.trim().replace(/^tel:/i, "").split(/(?<!,),(?!,)|(?<!;);(?!;|\s*ext\b)/i)[0]
     .replace(/^\W*(?=\+)/, "").replace(/^((?:\+|00).*?)\(\s*0\s*\)/, "$1");
-  const [, main, suffix] = /^[*#]/.test(first) ? [first, first] : first.match(SUFFIX);
+  const isCode = /^[*#]/.test(first); // such as #31#, which hides who calls
+  const end = isCode ? -1 : first.search(SUFFIX);
+  const [main, suffix] = end < 0 ? [first] : [first.slice(0, end), first.slice(end).match(/\d+/)?.[0]];
   if (!/\d/.test(main)) return "";
   const dialled = main.toLowerCase().replace(/[a-z]/g, (letter) =>
-    KEYPAD[Object.keys(KEYPAD).find((key) => key.includes(letter))]).replace(/(?!^\+)[^\d*#]/g, "");
+    KEYPAD[Object.keys(KEYPAD).find((key) => key.includes(letter))]).replace(isCode ? /[^\d*#]/g : /(?!^\+)\D/g, "");
   return `tel:${encodeURIComponent(dialled).replace(/^%2B/, "+")}${suffix ? `;ext=${suffix}` : ""}`;
 }

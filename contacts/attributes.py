@@ -84,7 +84,6 @@ _TABLE = [
         description="What the contact is.",
         example="User",
         make_key=str.capitalize,
-        max_length=6,
         required=True,
         lookup_rank=4,
     ),

@@ -45,8 +45,9 @@ def check_command(repair: bool) -> None:
         raise click.ClickException(f"the database is damaged: {'; '.join(damage)}; {RESTORE_ADVICE}")
     if stale and not repair:
         raise click.ClickException(
-            f"{len(stale)} contacts have other keys than their values make, the first is {stale[0]}: another version "
-            "of the service has written them; nothing is lost, and flask check --repair makes the keys anew"
+            f"{len(stale)} contacts have other keys than their values make, the first is {stale[0]}: a sync that was "
+            "killed, or another version of the service, has left them; nothing is lost: run the same sync again, or "
+            "flask check --repair, which makes the keys anew"
         )
     if stale:
         left = maintenance.repair(stale)

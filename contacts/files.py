@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from contacts.json_files import read_json, read_ndjson
 from contacts.ldif import read_ldif
-from contacts.rows import FileError, Reading, Row, spelling
+from contacts.rows import COLUMNS, FileError, Reading, Row, spelling
 from contacts.text import is_blank
 
 EXTENSIONS = {
@@ -46,6 +46,9 @@ HEAD_CELL = re.compile(r"#TYPE\b.*|sep=.?", re.IGNORECASE)
 
 # A spreadsheet runs a cell that begins like this as a formula. An apostrophe before it keeps it text.
 FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
+# A formula that is nothing but text, as programs write numbers for spreadsheets: ="0123".
+TEXT_FORMULA = re.compile('="([^"]*)"')
+PROTECTED = re.compile("'|=\"")
 
 
 def format_of(name: str) -> str:
@@ -147,13 +150,13 @@ def read_csv(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
     # The columns of the first rank come last, so that their values count.
     columns = sorted(enumerate(reading.columns.columns(header)), key=lambda each: -each[1].rank)
     named = [(index, column.attribute) for index, column in columns if column.attribute]
-    spelled = list(map(spelling, header))
+    again = list(map(spelling, header))
     for line, cells in rows:
         while len(cells) > len(header) and not cells[-1].strip():
             cells.pop()
-        if is_data(cells, spelled, line):
+        if is_data(cells, again, line):
             wrong = problem(cells, header, line, lines.last) if len(cells) != len(header) else ""
-            given = list(map(unescaped, cells)) if "'" in "".join(cells) else cells
+            given = list(map(unescaped, cells)) if PROTECTED.search("".join(cells)) else cells
             values = {name: given[at] for at, name in named if at < len(given) and not is_blank(given[at])}
             yield Row(line, values, wrong, readable=not wrong)
     if not lines.last.endswith(("\n", "\r")):
@@ -172,17 +175,20 @@ def cells_of_rows(lines: CsvLines, first: str, delimiter: str) -> Iterator[tuple
 
 
 def is_data(cells: list[str], header: list[str], line: int) -> bool:
-    """Return whether cells are a contact's: not blank, as spreadsheets end a file, nor the head of one joined to it."""
+    """Return whether cells are a contact's: not blank, as spreadsheets end a file, nor the head of one joined to it.
+
+    Raise FileError for another header, whose rows would be read by the first.
+    """
     first = cells[0] if cells else ""
     if (not first.strip() or HEAD_CELL.fullmatch(first)) and not "".join(cells[1:]).strip():
         return False
-    if spelling(first) not in header:
+    if spelling(first) not in header and spelling(first) not in COLUMNS:
         return True
     again = list(map(spelling, cells))
-    if again != header and sorted(again) == sorted(header):
-        raise FileError(
-            f"line {line}: the columns come again in another order: sync the files that were joined one by one"
-        )
+    names = list(filter(None, again))
+    known = all(name in header or name in COLUMNS for name in names)
+    if again != header and known and len(names) == len(set(names)) > 1:
+        raise FileError(f"line {line}: other columns begin here: sync the files that were joined one by one")
     return again != header
 
 
@@ -238,7 +244,9 @@ WRITERS: dict[str, Callable[[TextIO, Iterable[str], Iterable[str], bool], None]]
 
 
 def unescaped(cell: str) -> str:
-    """Return the value of a CSV cell, without the apostrophe that keeps it from being a formula."""
+    """Return the value of a CSV cell, without what keeps it from being a formula, or makes it text."""
+    if found := TEXT_FORMULA.fullmatch(cell):
+        return found[1]
     return cell[1:] if cell[:1] == "'" and FORMULA.match(cell) else cell
 
 

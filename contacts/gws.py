@@ -73,9 +73,10 @@ def changed_attributes(contact: Mapping[str, str], changes: Mapping[str, Any]) -
     if "uri" in sent:
         sent["uri"] = str(sent["uri"])[-len(expected["path"]) :]
         expected["uri"] = expected["path"]
-    if "phoneNumber" in changes and sent.get("phoneNumbers") == [{"phoneNumber": changes["phoneNumber"]}]:
+    number = changes.get("phoneNumber")
+    if "phoneNumber" in changes and sent.get("phoneNumbers") == ([{"phoneNumber": number}] if number else []):
         del sent["phoneNumbers"]
-    return [name for name, value in sent.items() if value != expected.get(name)]
+    return [name for name, value in sent.items() if value != expected.get(name, [])]
 
 
 def plain(printed: Mapping[str, Any]) -> dict[str, Any]:

@@ -155,6 +155,13 @@ def digits(value: str) -> str:
     return value
 
 
+def country_code(value: str) -> str:
+    """Check a country code; none begins with 0 (ITU-T E.164)."""
+    if value.startswith("0"):
+        raise ValueError("give the country code alone, without 0 or 00 before it, such as 49, or nothing")
+    return digits(value)
+
+
 def seconds(value: str) -> float:
     """Check a time limit."""
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", value) or not float(value):
@@ -186,7 +193,7 @@ CHECKS: dict[str, Callable[[str], Any]] = {
     "ALLOWED_ORIGINS": allowed_origins,
     "URL_PREFIX": url_prefix,
     "GWS_CLIENTS": switch,
-    "COUNTRY_CODE": digits,
+    "COUNTRY_CODE": country_code,
     "TRUNK_PREFIX": digits,
     "INTERNATIONAL_PREFIX": digits,
     "READ_TIMEOUT": seconds,

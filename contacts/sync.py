@@ -65,7 +65,7 @@ class Report(NamedTuple):
     matched: dict[str, int]  # rows that are contacts of the directory, by the attribute that tells so
     lost: dict[str, int]  # contacts that lose an attribute for which no row has a value
     refused: str = ""  # why nothing may be changed
-    unreadable: bool = False  # some rows cannot be read: they may be of any contact, so that none is removed
+    unnamed: bool = False  # a bad row does not tell whose it is: it may be anybody's, so that nobody is removed
 
 
 def check(type_: str, row: Row) -> tuple[dict[str, str] | None, dict[str, str]]:
@@ -83,8 +83,8 @@ def check(type_: str, row: Row) -> tuple[dict[str, str] | None, dict[str, str]]:
         reasons["type"] = f"Must be {type_}, or another type whose rows are skipped: {', '.join(MATCHED_BY)}."
     if type_ != "Queue" and "name" not in contact and "name" not in reasons:
         contact |= full_name(contact, reasons)
-        if type_ == "Custom":  # an address book has first and last names
-            contact = {name: value for name, value in contact.items() if name not in {"firstName", "lastName"}}
+    if type_ == "Custom":  # an address book has first and last names
+        contact = {name: value for name, value in contact.items() if name not in {"firstName", "lastName"}}
     reasons |= {name: f"A {type_} has none." for name in contact if type_ not in ATTRIBUTES[name].types}
     for name in ("name", MATCHED_BY[type_]):
         if name not in contact:
@@ -130,7 +130,7 @@ class Sync:
         self.match_by = match_by
         self.busy_timeout_ms = busy_timeout_ms
         self.skipped = 0
-        self.unreadable = False
+        self.unnamed = False
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -160,11 +160,11 @@ class Sync:
         with self.database.atomic():  # of temporary tables: no other write waits for it
             self.staging.add(self.checked(rows))
         with self.database.atomic():
-            delete = rules.delete and not self.unreadable
+            delete = rules.delete and not self.unnamed
             summary = Summary(**self.staging.compare(delete), skipped=self.skipped)
         lost = {} if self.type == "Custom" else self.staging.lost()
-        unreadable = rules.delete and self.unreadable
-        return Report(summary, self.staging.matched, lost, self.refusal(summary, rules), unreadable)
+        unnamed = rules.delete and self.unnamed
+        return Report(summary, self.staging.matched, lost, self.refusal(summary, rules), unnamed)
 
     def refusal(self, summary: Summary, rules: Rules) -> str:
         """Return why nothing may be changed: bad rows, or more removals than allowed, as the file may be cut off."""
@@ -186,9 +186,10 @@ class Sync:
 
     def checked(self, rows: Iterable[Row]) -> Iterator[tuple[Row, dict[str, str], dict[str, str]]]:
         """Yield each row of the type with its contact and the reasons if it is a bad one."""
+        names = {"id", MATCHED_BY[self.type], self.match_by}
         for row in rows:
-            self.unreadable |= not row.readable
             contact, reasons = check(self.type, row)
+            self.unnamed |= not row.readable or not names.isdisjoint(reasons)
             if contact is None:
                 self.skipped += 1
             else:

@@ -220,8 +220,8 @@ def print_report(sync: Sync, report: Report, columns: Columns) -> None:
             click.echo(f"{row.place}, {column}: {reason}", err=True)
     if report.summary.rejected > MAX_SHOWN_REJECTS:
         click.echo(f"… and {bad_rows(report.summary.rejected - MAX_SHOWN_REJECTS)} more", err=True)
-    if report.unreadable:
-        click.echo("warning: nobody is removed, as a row that cannot be read may be anybody's", err=True)
+    if report.unnamed:
+        click.echo("warning: nobody is removed, as a bad row does not tell whose it is", err=True)
     for attribute, number in report.lost.items():
         click.echo(f"warning: no row has a value for {attribute}, and {number} contacts lose theirs", err=True)
     if sync.match_by:

@@ -1,6 +1,7 @@
 """Bearer tokens: made, listed and revoked on the command line. The database holds only their SHA-256."""
 
 import secrets
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -11,6 +12,8 @@ from contacts.transactions import write_transaction
 
 # A token found in a log or a repository shows what it opens.
 PREFIX = "contacts_"
+
+MAX_LABEL_LENGTH = 64  # characters
 
 
 class TokenError(Exception):
@@ -35,7 +38,7 @@ def create(role: str, label: str) -> str:
     Raise TokenError if the label is taken, blank or too long.
     """
     try:
-        label = clean(label, 64)
+        label = clean(label, MAX_LABEL_LENGTH)
     except ValueError as error:
         raise TokenError(f"the label {label!r} cannot be used: {error}") from None
     token = PREFIX + secrets.token_urlsafe(32)
@@ -56,8 +59,10 @@ def revoke(label: str) -> None:
 
     Raise TokenError if there is none.
     """
+    with suppress(ValueError):  # no label is like that
+        label = clean(label, MAX_LABEL_LENGTH)
     with write_transaction():
-        revoked = Token.delete().where(Token.label == label.strip()).execute()
+        revoked = Token.delete().where(Token.label == label).execute()
     if not revoked:
         raise TokenError(f"there is no token {label!r}; `flask token list` shows the labels")
 

@@ -34,7 +34,7 @@ SAID = [
     "; stop the service, keep the file, and restore the last backup (flask backup --help)",
     "the file is not an SQLite database; it is left as it is",
     "the database is damaged:",
-    "another version of the service has written them; nothing is lost, and flask check --repair makes the keys anew",
+    "flask check --repair, which makes the keys anew",
     "keys made anew:",
     "contacts have the same text as others",
     MESSAGES[500],

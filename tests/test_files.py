@@ -175,10 +175,37 @@ def test_files_that_were_joined(case, flask, agent):
     assert agent.names() == ["Ann", "Bob"]
 
 
-def test_joined_files_with_their_columns_in_another_order_are_refused(flask, agent):
-    output = flask("sync", "User", file="userName,name\na,Ann\nname,userName\nBob,b\n", status=1)
-    assert "line 3: the columns come again in another order" in output
+@pytest.mark.parametrize(
+    ("header", "again"),
+    [
+        ("userName,name", "name,userName"),
+        ("userName,name,phoneNumber", "name,userName"),
+        ("userName,name,phoneNumber", "userName,name"),
+        ("userName,name,phoneNumber", "Name,user_name,employeeId"),
+        ("userName,name", "sAMAccountName,displayName"),
+    ],
+)
+def test_joined_files_with_other_columns_are_refused(header, again, flask, agent):
+    output = flask("sync", "User", file=f"{header}\na,Ann\n{again}\nBob,b\n", status=1)
+    assert "line 3: other columns begin here" in output
     assert agent.names() == []
+
+
+def test_a_formula_that_is_text_is_text(flask, agent):
+    flask("import", file='name,phoneNumber\n"=""Ann""","=""0123"""\nBob,="0456"\n\'=1,=x\n')
+    found = agent.get("/contacts?fields=name,phoneNumber").json["contacts"]
+    assert found == [
+        {"name": "=1", "phoneNumber": "=x"},
+        {"name": "Ann", "phoneNumber": "0123"},
+        {"name": "Bob", "phoneNumber": "0456"},
+    ]
+
+
+@pytest.mark.parametrize("name", ["", "Ann Lee"])
+def test_an_address_book_has_parts_of_names(name, flask, agent):
+    flask("import", file=f"Name,Given Name,Surname\n{name},Ann,Lee\n")
+    assert agent.get("/contacts").json["contacts"][0].keys() == {"id", "name", "type"}
+    assert agent.names() == ["Ann Lee"]
 
 
 def test_a_header_may_have_a_line_break_in_a_cell(flask, agent):

@@ -251,7 +251,10 @@ def test_a_put_takes_them_back_unchanged(gws, by_path):
     # With both changed alike; as it is without a number; and as it was read from another address.
     both = {"phoneNumber": "9", "phoneNumbers": [{"phoneNumber": "9"}]}
     assert gws.put(put_to, json={**whole, **both}).json["contact"] == {**whole, **both}
-    assert gws.put(put_to, json={"id": whole["id"], "phoneNumber": None}).status_code == 200
+    cleared = {"id": whole["id"], "phoneNumber": None, "phoneNumbers": []}
+    assert gws.put(put_to, json={**cleared, "phoneNumber": "9"}).status_code == 422
+    for _ in range(2):
+        assert "phoneNumber" not in gws.put(put_to, json=cleared).json["contact"]
     there = {**whole, "uri": f"https://there.example/gws{whole['path']}"}
     assert gws.put(put_to, json=there).json["contact"] == whole
     assert gws.put(put_to, json={"id": whole["id"], "path": whole["path"]}).json["contact"] == whole

@@ -86,6 +86,12 @@ def test_with_bad_rows_nothing_is_changed(admin, dry_run):
     assert admin.names() == []
 
 
+def test_of_contacts_on_one_line_the_bad_ones_are_numbered(admin):
+    rows = '[{"name":"A"},{"name":""},{"name":"C"},\n{"phoneNumber":"1"}]'
+    response = admin.post("/contacts/import", data=rows, headers={"Content-Type": "application/json"})
+    assert [(each["line"], each.get("contact")) for each in response.json["rejected"]] == [(1, 2), (2, None)]
+
+
 def test_of_very_many_bad_rows_the_first_are_answered(admin):
     response = post(admin, "name,phoneNumber\n" + ",1\n" * 1500)
     assert (response.json["summary"]["rejected"], len(response.json["rejected"])) == (1500, 1000)

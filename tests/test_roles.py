@@ -356,6 +356,12 @@ def test_an_admin_s_token_is_made_by_any_name_of_the_role(spelling, nobody, toke
     assert nobody.get("/contacts", headers={"X-Role": "Admin"}).status_code == 401
 
 
+@pytest.mark.parametrize("label", ["Zoe\u0308", "wall\u200b", " board "])
+def test_a_token_is_revoked_by_the_label_of_its_creation(label, token):
+    make(token, "Agent", label)
+    assert token("revoke", label).exit_code == 0
+
+
 def test_revoked_token_is_refused_at_once(nobody, token):
     kept, lost = make(token, "Agent", "kept"), make(token, "Agent", "lost")
     assert nobody.get("/contacts", headers=bearer(lost)).status_code == 200

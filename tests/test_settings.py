@@ -160,6 +160,7 @@ BAD = {
         "https://[:::]",
         "https://a:",
     ],
+    "CONTACTS_COUNTRY_CODE": ["0", "049", "0049", "+49", "4 9"],
     "CONTACTS_READ_TIMEOUT": ["", "0", "-1", "1e3", "10s", "inf"],
     "CONTACTS_GWS_CLIENTS": ["2", "8.5", "on\n"],
     "CONTACTS_URL_PREFIX": ["api", "/", "/api/", "//api", "/a b", "/ä", "http://x/api", "/api?x", "/api\n"],

@@ -433,10 +433,26 @@ def test_a_contact_that_a_bad_row_and_a_good_one_name_stays_as_it_is(sync, agent
 def test_rows_that_cannot_be_read_may_be_anybodys(name, text, sync, agent, user, tmp_path):
     rejects = ("--rejects", str(tmp_path / "bad.csv"), "--max-delete", "100%")
     output = sync(text, *rejects, name=name, status=2)
-    assert "warning: nobody is removed, as a row that cannot be read may be anybody's\n" in output
+    assert "warning: nobody is removed, as a bad row does not tell whose it is\n" in output
     assert agent.names(type="User") == ["Joe Johnson", "New"]
-    assert "warning" not in sync("userName,name\nnew,New\n,x\n", *rejects, status=2)
+    assert "warning" not in sync("userName,name\nnew,New\nx,\n", *rejects, status=2)
     assert agent.names(type="User") == ["New"]
+
+
+@pytest.mark.parametrize(
+    ("row", "options"),
+    [
+        (",Joe Johnson,E-1,", ()),
+        (f"{'j' * 256},Joe Johnson,E-1,", ()),
+        ("joe2,Joe Johnson,E-1,BAD", ()),
+        ("joe2,Joe Johnson,1.003E+03,", ("--match", "employeeId")),
+    ],
+)
+def test_a_bad_row_that_does_not_tell_whose_it_is_may_be_anybodys(row, options, sync, agent, user, tmp_path):
+    text = f"userName,name,employeeId,id\nnew,New,E-2,\n{row}\n"
+    output = sync(text, "--rejects", str(tmp_path / "bad.csv"), "--max-delete", "100%", *options, status=2)
+    assert "warning: nobody is removed, as a bad row does not tell whose it is\n" in output
+    assert agent.names(type="User") == ["Joe Johnson", "New"]
 
 
 def test_rejects_never_go_over_standard_input(path, app, tmp_path):

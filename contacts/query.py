@@ -141,7 +141,7 @@ def best_hits(shape: Shape, values: dict[str, Any]) -> bytes:
         if not missing:
             break
         # Where the page begins behind this rank, all of the rank is skipped.
-        skipped = 0 if pages else skipped - count_of_rank.rows(values)[0]["number"]
+        skipped -= count_of_rank.rows(values)[0]["number"] if skipped and not pages else skipped
     return b",".join(pages)
 
 

@@ -193,8 +193,9 @@ def rank_values(text: str) -> dict[str, Any]:
     in_order = zip(*map(spellings, typed), strict=True)
     orders = [*dict.fromkeys(f"*{'*|*'.join(f' {word} ' for word in way)}*\n*" for way in in_order), *[""] * SPELLINGS]
     same, start = same_key(text), order_start(text)
-    # The order has numbers as wholes: what begins with queue 1, as Queue 10 does, is found among all queues.
-    base = order_start(re.sub(r"\d+\Z", "", same))
+    # The order has numbers as wholes: what begins with queue 1, as Queue 10 does, is found among queues with numbers.
+    base = re.sub(r"[0-9]+\Z", "", start)
+    is_number = base != start
     return {
         "whole_key": order_key(text),
         "whole_number": number or None,
@@ -202,8 +203,8 @@ def rank_values(text: str) -> dict[str, Any]:
         "whole_dialled": f"*{NUMBER}{number.strip('+')}{ABROAD if '+' in number else HERE}*" if number else "",
         "whole_words": " AND ".join(any_of(index_term(form, False) for form in word_forms(word)) for word in typed),
         **{f"in_order_{i}": orders[i] for i in range(SPELLINGS)},
-        "base": base,
-        "end": f"{base}\U0010ffff",
+        "base": f"{base}0" if is_number else base,
+        "end": f"{base}9\U0010ffff" if is_number else f"{base}\U0010ffff",
         "start": f"{glob_literal(start)}*",
         "start_text": f"{VALUE}{glob_literal(same)}*",
     }

@@ -1571,6 +1571,10 @@ def test_hits_are_looked_up_by_the_indexes_that_are_meant(app):
     assert found[2].startswith("['SEARCH t1 USING INDEX contact_by_name (name_key>? AND name_key<?)'")
     assert found[3].startswith("['SCAN t1 USING INDEX contact_by_name'")
     assert steps(statements.hits_statement(shape), values) == ["SCAN t1 VIRTUAL TABLE INDEX 0:M1"]
+    # Of names, only those with a number in this place are looked at.
+    for typed, first, end in (("49", "0", "9\U0010ffff"), ("Queue 1", "queue 0", "queue 9\U0010ffff")):
+        numbered = planned({"q": typed})[1]
+        assert (numbered["base"], numbered["end"]) == (first, end)
     few = steps(statements.sort_statement(shape), {**values, "seqs": "[1]"})
     assert few[0] == "SEARCH t1 USING INTEGER PRIMARY KEY (rowid=?)"
     shape, values = planned({"q": "anna smith", "type": "User"})

@@ -240,7 +240,8 @@ def similar(word: str, known: list[str], most: int) -> dict[str, int]:
 def matches(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the matches of what was typed, the best first: each by its name in the answer, with the values to bind."""
     asked = terms(text)
-    found = any_of([terms_query(asked, {}), *map(index_term, whole_number_starts(text))])
+    whole = whole_number_starts(text) if len(asked) > 1 else []  # one term looks for it by itself
+    found = any_of([terms_query(asked, {}), *map(index_term, whole)])
     yield "start", {"index_query": found, **rank_values(text)}
     if not asked:  # marks alone
         return

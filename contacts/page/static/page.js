@@ -135,7 +135,7 @@ function found(answer, asked, note) {
   list.show(answer, asked);
   input.setAttribute("aria-expanded", String(answer.totalCount > 0));
   const hits = { 0: "No contact found.", 1: "1 contact." }[answer.totalCount] ?? `${number(answer.totalCount)} contacts.`;
-  say(...note ?? [hits, (answer.totalCount && MATCHES[answer.match]) || ""].join(" ").trim());
+  say(...note ?? [[hits, answer.totalCount ? MATCHES[answer.match] : ""].filter(Boolean).join(" ")]);
   for (const radio of get("types").elements) showCount(radio, radio.checked ? answer.totalCount : null);
   if (choosesNext) chooseActive();
 }
@@ -180,7 +180,8 @@ function choose(contact) {
   if (!contact) return;
   get("card").replaceChildren(...card(contact));
   const { name, phoneNumber } = contact;
-  const enter = phoneNumber ? [`Enter ${telUrl(phoneNumber) ? "calls" : "copies"} `, make("bdi", {}, phoneNumber), "."] : ["No number."];
+  const action = telUrl(phoneNumber ?? "") ? "calls" : "copies";
+  const enter = phoneNumber ? [`Enter ${action} `, make("bdi", {}, phoneNumber), "."] : ["No number."];
   say(make("bdi", {}, name), " is chosen. ", ...enter);
 }
 
@@ -264,7 +265,8 @@ const KEYS = {
 };
 
 input.addEventListener("keydown", (event) => {
-  if (event.isComposing || event.keyCode === COMPOSING || event.altKey || event.ctrlKey || event.metaKey || !KEYS[event.key]) return;
+  if (event.isComposing || event.keyCode === COMPOSING) return;
+  if (event.altKey || event.ctrlKey || event.metaKey || !KEYS[event.key]) return;
   event.preventDefault();
   KEYS[event.key]();
 });

@@ -15,7 +15,7 @@ from contacts.settings import ADMINISTRATOR_SPELLINGS, CHECKS, Role
 
 
 def role_name(value: str) -> Role:
-    """Return the role that an argument names, spelled as in the role header."""
+    """Return the role that an argument names."""
     if role := ADMINISTRATOR_SPELLINGS.get(value.strip().lower()):
         return role
     raise click.BadParameter(f"{value!r} is not a role; there are: Admin, Agent")

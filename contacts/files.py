@@ -150,11 +150,11 @@ def read_csv(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
     # The columns of the first rank come last, so that their values count.
     columns = sorted(enumerate(reading.columns.columns(header)), key=lambda each: -each[1].rank)
     named = [(index, column.attribute) for index, column in columns if column.attribute]
-    again = list(map(spelling, header))
+    spelled = list(map(spelling, header))
     for line, cells in rows:
         while len(cells) > len(header) and not cells[-1].strip():
             cells.pop()
-        if is_data(cells, again, line):
+        if is_data(cells, spelled, line):
             wrong = problem(cells, header, line, lines.last) if len(cells) != len(header) else ""
             given = list(map(unescaped, cells)) if PROTECTED.search("".join(cells)) else cells
             values = {name: given[at] for at, name in named if at < len(given) and not is_blank(given[at])}
@@ -182,12 +182,13 @@ def is_data(cells: list[str], header: list[str], line: int) -> bool:
     first = cells[0] if cells else ""
     if (not first.strip() or HEAD_CELL.fullmatch(first)) and not "".join(cells[1:]).strip():
         return False
-    if spelling(first) not in header and spelling(first) not in COLUMNS:
+    name = spelling(first)
+    if name not in header and name not in COLUMNS:
         return True
+    known = COLUMNS.keys() | header
     again = list(map(spelling, cells))
     names = list(filter(None, again))
-    known = all(name in header or name in COLUMNS for name in names)
-    if again != header and known and len(names) == len(set(names)) > 1:
+    if again != header and known.issuperset(names) and len(names) == len(set(names)) > 1:
         raise FileError(f"line {line}: other columns begin here: sync the files that were joined one by one")
     return again != header
 

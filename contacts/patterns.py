@@ -16,7 +16,7 @@ class Patterns(NamedTuple):
     index_query: str  # what finds all contacts that match and maybe others; "" if the index does not help
     glob: str  # of the first argument, in texts
     number_glob: str
-    regexp: str  # of all arguments, in texts
+    regexp: str  # of all arguments, in texts; "" where the globs tell
 
 
 def pattern_tests(arguments: Iterable[str]) -> Patterns | None:
@@ -31,12 +31,13 @@ def pattern_tests(arguments: Iterable[str]) -> Patterns | None:
     both = zip(texts, numbers, strict=True)
     glob, number = glob_text(texts[0]), numbers[0]
     anywhere = glob.startswith("*") and glob.endswith("*")
+    one_glob = not number or (anywhere and number == glob)
     return Patterns(
-        ("text" if not number or (anywhere and number == glob) else "text or number", *([] if simple else ["regexp"])),
+        ("text" if one_glob else "text or number", *(() if simple else ("regexp",))),
         " AND ".join(queries),
         glob if anywhere else f"*{VALUE}{glob}{VALUE}*",
         f"*{NUMBER}{number}[{ABROAD}-{DIALLED}]*",
-        rf"(?s)\A{''.join(f'(?=.*?{regexp(*each)})' for each in both)}",
+        "" if simple else rf"(?s)\A{''.join(f'(?=.*?{regexp(*each)})' for each in both)}",
     )
 
 

@@ -141,7 +141,10 @@ def best_hits(shape: Shape, values: dict[str, Any]) -> bytes:
         if not missing:
             break
         # Where the page begins behind this rank, all of the rank is skipped.
-        skipped -= count_of_rank.rows(values)[0]["number"] if skipped and not pages else skipped
+        if pages:
+            skipped = 0
+        elif skipped:
+            skipped -= count_of_rank.rows(values)[0]["number"]
     return b",".join(pages)
 
 

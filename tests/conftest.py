@@ -77,7 +77,7 @@ def app(path, new_database, shared_app):
     """The shared application, on a database of this test's own."""
     shutil.copy(new_database, path)
     shared_app.config["DATABASE"] = str(path)
-    for part in (logs, phone, database, transactions):
+    for part in (logs, phone, database, transactions):  # what they set is the process's, and other tests set it, too
         part.init_app(shared_app)
     yield shared_app
     db.close()

@@ -34,7 +34,8 @@ SAID = [
     "; stop the service, keep the file, and restore the last backup (flask backup --help)",
     "the file is not an SQLite database; it is left as it is",
     "the database is damaged:",
-    "flask check --repair, which makes the keys anew",
+    "a sync that was killed, or another version of the service, has left them; nothing is lost: "
+    "run the same sync again, or flask check --repair, which makes the keys anew",
     "keys made anew:",
     "contacts have the same text as others",
     MESSAGES[500],

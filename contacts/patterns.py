@@ -1,11 +1,12 @@
 """filterParameters: how arguments with * are tested, in the column texts of schema.sql."""
 
+import glob
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from contacts.phone import NUMBER_START, NUMBER_WORD_CHARACTERS, wildcard_number
-from contacts.search import ABROAD, DIALLED, NUMBER, VALUE, WRITTEN, glob_text, index_term, word_query
+from contacts.search import ABROAD, DIALLED, NUMBER, VALUE, WRITTEN, any_of, word_query
 from contacts.text import same_key, words
 
 
@@ -29,13 +30,13 @@ def pattern_tests(arguments: Iterable[str]) -> Patterns | None:
     queries = filter(None, map(start_query, texts, numbers))
     simple = len(texts) == 1 and all(len(each.strip("*").split("*")) == 1 for each in (texts[0], numbers[0]))
     both = zip(texts, numbers, strict=True)
-    glob, number = glob_text(texts[0]), numbers[0]
-    anywhere = glob.startswith("*") and glob.endswith("*")
-    one_glob = not number or (anywhere and number == glob)
+    text_glob, number = glob.escape(texts[0]).replace("[*]", "*"), numbers[0]
+    anywhere = text_glob.startswith("*") and text_glob.endswith("*")
+    one_glob = not number or (anywhere and number == text_glob)
     return Patterns(
         ("text" if one_glob else "text or number", *(() if simple else ("regexp",))),
         " AND ".join(queries),
-        glob if anywhere else f"*{VALUE}{glob}{VALUE}*",
+        text_glob if anywhere else f"*{VALUE}{text_glob}{VALUE}*",
         f"*{NUMBER}{number}[{ABROAD}-{DIALLED}]*",
         "" if simple else rf"(?s)\A{''.join(f'(?=.*?{regexp(*each)})' for each in both)}",
     )
@@ -48,8 +49,8 @@ def start_query(text: str, number: str) -> str:
     if not starts or (number and not digits):
         return ""
     names = " AND ".join(map(word_query, starts))
-    numbers = " OR ".join(index_term(mark + digits[:NUMBER_WORD_CHARACTERS]) for mark in (NUMBER_START, WRITTEN))
-    return f"(({names}) OR {numbers})" if number else f"({names})"
+    numbers = any_of([mark + digits[:NUMBER_WORD_CHARACTERS] for mark in (NUMBER_START, WRITTEN)])
+    return f"(({names}) OR {numbers})" if number else names
 
 
 def regexp(text: str, number: str) -> str:

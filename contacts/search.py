@@ -8,6 +8,7 @@ values as same_key has them, then the number in the ways to dial it.
     texts: "<VALUE>søren wolf<VALUE>swolf<VALUE><NUMBER>45123<ABROAD>"
 """
 
+import glob
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -147,43 +148,27 @@ def number_starts(text: str) -> list[str]:
     return typed_number(text) or number_prefixes(wildcard_number(text))
 
 
-def index_term(word: str, prefix: bool = True) -> str:
-    """Return a word, or the words that begin with it, in the language of the index; words hold no quotes."""
-    return f'"{word}"*' if prefix else f'"{word}"'
+def any_of(starts: Iterable[str], wholes: Iterable[str] = ()) -> str:
+    """Return what looks for words that start like one of these, or are one of those, in the language of the index."""
+    return "(" + " OR ".join([*map('"{}"*'.format, starts), *map('"{}"'.format, wholes)]) + ")"  # words hold no quotes
 
 
 def word_query(word: str, alternatives: Iterable[str] = ()) -> str:
     """Return what looks for the words that begin with a word in any of its forms, or that are one of the others."""
-    starts = [index_term(mark + form) for form in word_forms(word) for mark in (NAME, LOGIN)]
-    return any_of([*starts, *(index_term(each, False) for each in alternatives)])
-
-
-def any_of(queries: Iterable[str]) -> str:
-    """Return what looks for the contacts that any of these find."""
-    return f"({' OR '.join(queries)})"
+    return any_of([mark + form for form in word_forms(word) for mark in (NAME, LOGIN)], alternatives)
 
 
 def terms_query(asked: list[Term], alternatives: Mapping[str, Iterable[str]]) -> str:
     """Return what looks for the contacts that all terms find, none without terms; `alternatives` by word."""
-    return " AND ".join(any_of(way_query(way, alternatives) for way in term) for term in asked) or NOTHING
-
-
-def way_query(way: Way, alternatives: Mapping[str, Iterable[str]]) -> str:
-    """Return what looks for the contacts that a way finds."""
-    parts = [word_query(word, alternatives.get(word, ())) for word in way.words]
-    if way.number_starts:
-        parts.append(any_of(map(index_term, way.number_starts)))
-    return f"({' AND '.join(parts)})"
-
-
-def glob_text(text: str) -> str:
-    """Return text for GLOB, in which * alone means something."""
-    return re.sub(r"[\[?]", r"[\g<0>]", text)
-
-
-def glob_literal(text: str) -> str:
-    """Return text for GLOB, in which nothing means something."""
-    return glob_text(text).replace("*", "[*]")
+    terms = []
+    for term in asked:
+        ways = []
+        for way in term:
+            parts = [word_query(word, alternatives.get(word, ())) for word in way.words]
+            numbers = [any_of(way.number_starts)] if way.number_starts else []
+            ways.append(" AND ".join(parts + numbers))
+        terms.append(f"(({') OR ('.join(ways)}))")
+    return " AND ".join(terms) or NOTHING
 
 
 def rank_values(text: str) -> dict[str, Any]:
@@ -199,20 +184,15 @@ def rank_values(text: str) -> dict[str, Any]:
     return {
         "whole_key": order_key(text),
         "whole_number": number or None,
-        "whole": f"*{VALUE}{glob_literal(same)}{VALUE}*",
+        "whole": f"*{VALUE}{glob.escape(same)}{VALUE}*",
         "whole_dialled": f"*{NUMBER}{number.strip('+')}{ABROAD if '+' in number else HERE}*" if number else "",
-        "whole_words": " AND ".join(any_of(index_term(form, False) for form in word_forms(word)) for word in typed),
+        "whole_words": " AND ".join(any_of([], word_forms(word)) for word in typed),
         **{f"in_order_{i}": orders[i] for i in range(SPELLINGS)},
         "base": f"{base}0" if is_number else base,
         "end": f"{base}9\U0010ffff" if is_number else f"{base}\U0010ffff",
-        "start": f"{glob_literal(start)}*",
-        "start_text": f"{VALUE}{glob_literal(same)}*",
+        "start": f"{glob.escape(start)}*",
+        "start_text": f"{VALUE}{glob.escape(same)}*",
     }
-
-
-def vocabulary() -> list[str]:
-    """Return the words of names that there are."""
-    return [row[0] for row in WORDS_OF_NAMES.execute({})]
 
 
 def inside(word: str, known: list[str], most: int) -> list[str]:
@@ -240,13 +220,15 @@ def similar(word: str, known: list[str], most: int) -> dict[str, int]:
 def matches(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the matches of what was typed, the best first: each by its name in the answer, with the values to bind."""
     asked = terms(text)
-    whole = whole_number_starts(text) if len(asked) > 1 else []  # one term looks for it by itself
-    found = any_of([terms_query(asked, {}), *map(index_term, whole)])
+    found = terms_query(asked, {})
+    if len(asked) > 1 and (whole := whole_number_starts(text)):  # one term looks for it by itself
+        found = f"({found} OR {any_of(whole)})"
     yield "start", {"index_query": found, **rank_values(text)}
     if not asked:  # marks alone
         return
     typed = dict.fromkeys(word for term in asked for way in term for word in way.words)
-    known, most = vocabulary(), MAX_ALTERNATIVES // len(typed)  # each term has words
+    known = [row[0] for row in WORDS_OF_NAMES.execute({})]
+    most = MAX_ALTERNATIVES // len(typed)  # each term has words
     yield "inside", {"index_query": terms_query(asked, {word: inside(word, known, most) for word in typed})}
     near = {word: similar(word, known, most) for word in typed}
     # For each word and each number of slips below its most, what looks for the words within it: the more of these find

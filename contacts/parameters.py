@@ -31,11 +31,6 @@ def line(text: str) -> str:
     return text.strip()
 
 
-def lines(texts: list[str]) -> list[str]:
-    """Return the values of a parameter that may be repeated."""
-    return [line(text) for text in texts]
-
-
 def single(texts: list[str]) -> str:
     """Return the value of a parameter that is given once; raise ValidationError for several."""
     if len(texts) > 1:
@@ -94,11 +89,6 @@ def selection(texts: list[str]) -> tuple[str, ...] | None:
     return None if "*" in names else tuple(name for name in shown if name in names)
 
 
-def attributes(texts: list[str]) -> tuple[str, ...]:
-    """Return attributes to sort by, each once."""
-    return tuple(dict.fromkeys(chosen(parts(texts), tuple(ATTRIBUTES))))
-
-
 def limited(terms: list[str]) -> list[str]:
     """Return the terms of a search; raise ValidationError for too many or too long ones."""
     if max(len(same_key(term)) for term in terms) > MAX_TERM_LENGTH:  # a ligature may be many letters
@@ -116,11 +106,6 @@ def search_text(texts: list[str]) -> str:
     return text
 
 
-def patterns(texts: list[str]) -> list[str]:
-    """Return the arguments of filterParameters."""
-    return limited(parts(texts))
-
-
 def field(
     read: Callable[[list[str]], Any], description: str, example: Any, data_key: str | None = None, **schema: Any
 ) -> fields.Function:
@@ -129,17 +114,9 @@ def field(
     return fields.Function(deserialize=read, data_key=data_key, metadata=metadata)
 
 
-def list_field(
-    read: Callable[[list[str]], Any],
-    description: str,
-    example: list[str],
-    items: dict[str, Any],
-    commas: bool = True,
-    **more: Any,
-) -> fields.Function:
-    """Return the field of a parameter with several values, between commas or as the parameter repeated."""
-    more |= {"type": "array", "items": {"type": "string", **items}, "minItems": 1, "commas": commas}
-    return field(read, description, example, **more)
+def several(commas: bool = True, **items: Any) -> dict[str, Any]:
+    """Return the schema of a parameter with several values, between commas or as the parameter repeated."""
+    return {"type": "array", "items": {"type": "string", **items}, "minItems": 1, "commas": commas}
 
 
 FILTER_DESCRIPTIONS = {
@@ -151,22 +128,21 @@ FILTER_DESCRIPTIONS = {
     "`0049…` being the same. `*` for any number.",
 }
 FILTER_FIELDS = {
-    name: list_field(
-        lines,
+    name: field(
+        lambda texts: list(map(line, texts)),
         FILTER_DESCRIPTIONS.get(name, f"Contacts with this value, ignoring case. {attribute.description}"),
         [attribute.example],
-        {"pattern": LINE},
-        commas=False,
+        **several(commas=False, pattern=LINE),
     )
     for name, attribute in ATTRIBUTES.items()
-} | {"type": list_field(types, "Ignoring case.", ["Queue", "Custom"], {"enum": list(TYPES)})}
+} | {"type": field(types, "Ignoring case.", ["Queue", "Custom"], **several(enum=list(TYPES)))}
 
-SELECTION = list_field(
+SELECTION = field(
     selection,
     "Return only these attributes, with commas between; `*` for all.",
     ["id", "name", "phoneNumber"],
-    {"enum": [*ATTRIBUTES, "*"]},
     data_key="fields",
+    **several(enum=[*ATTRIBUTES, "*"]),
 )
 
 
@@ -176,13 +152,13 @@ class ListQuery(Strict.from_dict(FILTER_FIELDS)):  # type: ignore[misc]
     filterName = field(
         choice(FILTER_NAME), "Search by filterParameters; goes with it.", FILTER_NAME, enum=[FILTER_NAME]
     )
-    filterParameters = list_field(
-        patterns,
+    filterParameters = field(
+        lambda texts: limited(parts(texts)),
         f"Arguments with commas between. For each, a whole name ({', '.join(SEARCHED)}) or the phone number must "
         "match; `*` stands for any characters, also none.",
         ["support*", "800*"],
-        {"pattern": LINE_WITHOUT_COMMAS},
         maxItems=MAX_SEARCH_TERMS,
+        **several(pattern=LINE_WITHOUT_COMMAS),
     )
     q = field(
         search_text,
@@ -192,12 +168,12 @@ class ListQuery(Strict.from_dict(FILTER_FIELDS)):  # type: ignore[misc]
         "jo smi",
         pattern=LINE,
     )
-    sortBy = list_field(
-        attributes,
+    sortBy = field(
+        lambda texts: tuple(dict.fromkeys(chosen(parts(texts), tuple(ATTRIBUTES)))),
         "Contacts without the attribute come last, equals in the order of the name. Without it, the best hits of q "
         "come first, and otherwise contacts are in the order of the name.",
         ["lastName", "firstName"],
-        {"enum": list(ATTRIBUTES)},
+        **several(enum=list(ATTRIBUTES)),
     )
     order = field(
         choice(*ORDERS),

@@ -77,14 +77,6 @@ def json_answer(body: bytes, status: int = 200, headers: Mapping[str, str] | Non
     return Response(body, status, headers, content_type="application/json")
 
 
-def file_answer(file: IO[bytes], headers: Mapping[str, str]) -> Response:
-    """Return an answer with the JSON body that a file has."""
-    response = Response(blocks_of(file, facts()), headers=headers, content_type="application/json")
-    response.content_length = os.fstat(file.fileno()).st_size
-    response.call_on_close(file.close)
-    return response
-
-
 def blocks_of(file: IO[bytes], known: Facts) -> Iterator[bytes]:
     """Yield a file in blocks, and note if the client did not wait for its end; the log line has it."""
     try:
@@ -97,8 +89,12 @@ def blocks_of(file: IO[bytes], known: Facts) -> Iterator[bytes]:
 
 def read_answer(body: bytes | IO[bytes], tag: str) -> Response:
     """Return the answer to a read, whose body may be in a file."""
-    headers = read_headers(tag)
-    return json_answer(body, headers=headers) if isinstance(body, bytes) else file_answer(body, headers)
+    if isinstance(body, bytes):
+        return json_answer(body, headers=read_headers(tag))
+    response = Response(blocks_of(body, facts()), headers=read_headers(tag), content_type="application/json")
+    response.content_length = os.fstat(body.fileno()).st_size
+    response.call_on_close(body.close)
+    return response
 
 
 def write_answer(contact: bytes, status: int = 200, **headers: str) -> Response:

@@ -20,12 +20,15 @@ class Patterns(NamedTuple):
     regexp: str  # of all arguments, in texts; "" where the globs tell
 
 
-def pattern_tests(arguments: Iterable[str]) -> Patterns | None:
-    """Return how the arguments are tested, None if every contact matches."""
+NO_PATTERNS = Patterns((), "", "", "", "")  # every contact matches
+
+
+def pattern_tests(arguments: Iterable[str]) -> Patterns:
+    """Return how the arguments are tested."""
     # Every contact has a name that * matches.
     texts = [text for each in arguments if (text := re.sub(r"\*+", "*", same_key(each))) != "*"]
     if not texts:
-        return None
+        return NO_PATTERNS
     numbers = [wildcard_number(each) for each in texts]
     queries = filter(None, map(start_query, texts, numbers))
     simple = len(texts) == 1 and all(len(each.strip("*").split("*")) == 1 for each in (texts[0], numbers[0]))

@@ -179,24 +179,18 @@ def plan(query: Query, match: str, searched: dict[str, Any]) -> tuple[Shape, dic
     """Return the query's shape and the values to bind, for one match of q, as search.matches() yields them."""
     values: dict[str, Any] = {"limit": MAX_INTEGER if query.limit is None else query.limit, "offset": query.offset}
     filters = []
-    given = simplified(query.filters)
+    given = query.filters
+    if "type" in given and any(attribute in given for attribute in USER_ATTRIBUTES):  # which tell the type
+        users = "User" in given["type"]
+        given = {name: each for name, each in given.items() if name != "type"} if users else {"type": []}
     for name in sorted(given, key=lambda name: ATTRIBUTES[name].lookup_rank):
         kind, values[name] = plan_filter(name, given[name])
         filters.append((name, kind))
     filters.sort(key=lambda each: each[1] == "present")  # most have one
     tested = pattern_tests(query.patterns)
-    index_query = " AND ".join(filter(None, (searched.get("index_query"), tested and tested.index_query)))
-    tests = tested.tests if tested else ()
-    values |= searched | (tested._asdict() if tested else {}) | {"index_query": index_query}
-    return Shape(tuple(filters), bool(index_query), tests, match, query.sort, query.descending), values
-
-
-def simplified(filters: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Return the filters without a type that the others imply, as only Users have a userName."""
-    if "type" in filters and any(attribute in filters for attribute in USER_ATTRIBUTES):
-        users = "User" in filters["type"]
-        return {name: values for name, values in filters.items() if name != "type"} if users else {"type": []}
-    return filters
+    index_query = " AND ".join(filter(None, (searched.get("index_query"), tested.index_query)))
+    values |= searched | tested._asdict() | {"index_query": index_query}
+    return Shape(tuple(filters), bool(index_query), tested.tests, match, query.sort, query.descending), values
 
 
 def plan_filter(name: str, given: list[str]) -> tuple[str, Any]:

@@ -35,7 +35,7 @@ class Contacts(MethodView):
     init_every_request = False
 
     @blp.doc(operationId="listContacts")
-    @blp.arguments(ListQuery(), location="query")
+    @blp.arguments(ListQuery(partial=True), location="query")  # partial: only what is given is looked at
     @blp.response(200, "ContactList", example=examples.FOUND, headers=READ_HEADERS)
     def get(self, asked: query.Query) -> Response:
         """List the contacts that match, in order, with their total count."""

@@ -103,9 +103,13 @@ class Parameter(NamedTuple):
     name: str
 
 
-def parameter(name: str) -> peewee.Value:
-    """Return the place of a value in a query that is compiled."""
-    return peewee.Value(Parameter(name), converter=False, unpack=False)
+def parameter(name: str) -> peewee.NodeList:
+    """Return the place of a value in a query that is compiled.
+
+    +? is the value itself. At a mere ? beside GLOB or a column of a partial index, SQLite looks at the value when it
+    prepares the statement, and so prepares it again whenever another one is bound.
+    """
+    return peewee.NodeList((peewee.SQL("+"), peewee.Value(Parameter(name), converter=False, unpack=False)))
 
 
 class Compiled:

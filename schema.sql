@@ -49,9 +49,10 @@ CREATE UNIQUE INDEX IF NOT EXISTS user_by_user_name ON contact (user_name_key);
 CREATE UNIQUE INDEX IF NOT EXISTS queue_by_name ON contact (name_key) WHERE type = 'Queue';
 
 -- ascii: letters and digits of all scripts make words, as do these marks (contacts/search.py); unicode61 would cut words
--- at the vowel signs of Indic scripts. Every question is for words or their starts, so places are not kept.
+-- at the vowel signs of Indic scripts. Every question is for words or their starts, so places are not kept. prefix: what
+-- is typed has one to three letters most often, and a mark before it makes four.
 CREATE VIRTUAL TABLE IF NOT EXISTS contact_search USING fts5 (
-    words, content = 'contact', content_rowid = 'seq', tokenize = "ascii tokenchars '!+#%'", prefix = '1 2 3',
+    words, content = 'contact', content_rowid = 'seq', tokenize = "ascii tokenchars '!+#%'", prefix = '1 2 3 4',
     detail = none, columnsize = 0
 );
 

@@ -245,7 +245,7 @@ def test_hyphens(sign):
 
 
 def test_the_key_of_each_character():
-    for character in ALL_CHARACTERS:
+    for character in filter(lambda each: category(each) not in {"Cn", "Co"}, ALL_CHARACTERS):
         key = same_key(character)
         assert same_key(key) == key
         assert same_key(normalize("NFC", character)) == same_key(normalize("NFD", character)) == key

@@ -74,7 +74,7 @@ def list_contacts(query: Query, present: Callable[[bytes], bytes] | None = None)
     """
     with db.atomic():
         state = STATE.rows({})[0]
-        found = find(query, state["size"])
+        found = find(query, state)
         wanted = min(found.values["limit"], found.total - query.offset)
         if wanted > SPOOL_BLOCK_ROWS:
             return Answer(state["revision"], spooled(found, present))
@@ -83,23 +83,27 @@ def list_contacts(query: Query, present: Callable[[bytes], bytes] | None = None)
         return Answer(state["revision"], b"%b%b]}" % (beginning(found), shown))
 
 
-def find(query: Query, size: int) -> Found:
-    """Return what a query finds in a directory of `size` contacts, by the best match that finds any."""
+def find(query: Query, state: dict[str, int]) -> Found:
+    """Return what a query finds in a directory in this state, by the best match that finds any."""
     for match, searched in search.matches(query.q) if query.q else [("", {})]:
         shape, values = plan(query, match, searched)
-        total, seqs = count(shape, values, size)
+        total, seqs = count(shape, values, state)
         if total:
-            return Found(shape, values, total, seqs, size)
-    return Found(shape._replace(match="start" if query.q else ""), values, 0, "[]", size)
+            return Found(shape, values, total, seqs, state["size"])
+    return Found(shape._replace(match="start" if query.q else ""), values, 0, "[]", state["size"])
 
 
-def count(shape: Shape, values: dict[str, Any], size: int) -> tuple[int, str | None]:
+def count(shape: Shape, values: dict[str, Any], state: dict[str, int]) -> tuple[int, str | None]:
     """Return the number of contacts of a shape, and the seqs that a search finds as JSON; None for too many to sort."""
     if shape.indexed or shape.tests:
-        few = max(MAX_SORTED_HITS, int(MAX_SORTED_SHARE * size))
+        few = max(MAX_SORTED_HITS, int(MAX_SORTED_SHARE * state["size"]))
         hits = hits_statement(shape).rows(values | {"limit": few + 1})[0]
         if hits["number"] <= few:
             return hits["number"], hits["seqs"]
+    elif not shape.filters:
+        return state["size"], None
+    elif shape.filters == (("type", "one"),):
+        return state[values["type"]], None
     return count_statement(shape).rows(values)[0]["number"], None
 
 

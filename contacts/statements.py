@@ -58,8 +58,6 @@ FILTERS: dict[str, Any] = {
 
 NUMBER = fn.COUNT(SQL("*")).alias("number")  # of the rows of a subquery
 
-SIZE = Directory.customs + Directory.queues + Directory.users
-
 # How patterns of filterParameters are tested. A GLOB more takes half as long again.
 TEXT = glob(Contact.texts, "glob")
 TESTS: dict[str, Any] = {
@@ -154,11 +152,6 @@ def with_nearness(shape: Shape, query: Any) -> Any:
 @lru_cache(maxsize=MAX_STATEMENTS)
 def count_statement(shape: Shape) -> Compiled:
     """Return the statement for the number of contacts of a shape."""
-    if not shape.indexed and not shape.tests and not shape.filters:
-        return Compiled(Directory.select(SIZE.alias("number")))
-    if shape == Shape((("type", "one"),), False, (), "", shape.sort, shape.descending):
-        by_type = (("Custom", Directory.customs), ("Queue", Directory.queues), ("User", Directory.users))
-        return Compiled(Directory.select(Case(parameter("type"), by_type).alias("number")))
     return counting(seqs_of_hits(shape))
 
 
@@ -252,4 +245,13 @@ def counting(query: Any) -> Compiled:
     return Compiled(peewee.Select([query], [NUMBER]))
 
 
-STATE = Compiled(Directory.select(Directory.revision, SIZE.alias("size")))
+# The directory's revision, and the number of all contacts and of each type.
+STATE = Compiled(
+    Directory.select(
+        Directory.revision,
+        (Directory.customs + Directory.queues + Directory.users).alias("size"),
+        Directory.customs.alias("Custom"),
+        Directory.queues.alias("Queue"),
+        Directory.users.alias("User"),
+    )
+)

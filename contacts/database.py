@@ -25,10 +25,6 @@ RESTORE_ADVICE = "stop the service, keep the file, and restore the last backup (
 # Milliseconds that SQLite itself waits for a lock. It asks more and more rarely meanwhile, after a second only every
 # 100 ms, and would miss the gaps between the transactions of a sync; so transactions.py asks again and again.
 BUSY_TIMEOUT_MS = 200
-
-# Instructions of SQLite's virtual machine after which read_timeout() looks at the clock: a fraction of a millisecond.
-INSTRUCTIONS_BETWEEN_LOOKS = 10_000
-
 # Settings of every connection: https://www.sqlite.org/pragma.html
 PRAGMAS = {
     "journal_mode": "wal",  # readers never wait for a writer
@@ -72,7 +68,8 @@ def read_timeout(seconds: float) -> Iterator[None]:
     """
     deadline = time.monotonic() + seconds
     connection = db.connection()
-    connection.set_progress_handler(lambda: time.monotonic() > deadline, INSTRUCTIONS_BETWEEN_LOOKS)
+    # The clock is looked at after so many instructions of SQLite's virtual machine: a fraction of a millisecond.
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
     try:
         yield
     finally:
@@ -81,17 +78,9 @@ def read_timeout(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def separate_connection(**pragmas: Any) -> Iterator[peewee.SqliteDatabase]:
-    """Yield a database with one connection of its own, closed at the end of the block.
-
-    For work that outlasts a request or differs in PRAGMAS; any thread may use it, one at a time.
-    """
+    """Yield a database with one connection of its own, for any thread, closed at the end of the block."""
     database = peewee.SqliteDatabase(
-        db.database,
-        pragmas=PRAGMAS | pragmas,
-        thread_safe=False,
-        check_same_thread=False,
-        regexp_function=True,
-        uri=True,
+        db.database, pragmas=PRAGMAS | pragmas, thread_safe=False, check_same_thread=False, uri=True
     )
     with database.connection_context():
         yield database
@@ -113,10 +102,7 @@ def parameter(name: str) -> peewee.NodeList:
 
 
 class Compiled:
-    """A peewee query whose SQL is made once; values are bound by name at each execution.
-
-    Making the SQL takes peewee ten times as long as SQLite takes to find a contact.
-    """
+    """A peewee query whose SQL is made once, as that takes ten times as long as to find a contact."""
 
     def __init__(self, query: Any) -> None:
         self.sql, self.parameters = query.sql()

@@ -20,7 +20,6 @@ from contacts import (
     phone,
     roles,
     settings,
-    transactions,
 )
 
 
@@ -46,7 +45,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     logs.init_app(app)
     phone.init_app(app)
     database.init_app(app)
-    transactions.init_app(app)
     middleware.init_app(app)
     origins.init_app(app)
     roles.init_app(app)

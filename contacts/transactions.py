@@ -1,18 +1,17 @@
 """Transactions that write: one at a time, on the file and schema of the process's start, with a bounded WAL."""
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import peewee
-from flask import Flask
 
 from contacts import phone
-from contacts.database import SCHEMA_VERSION, database_path, db, result_code
+from contacts.database import SCHEMA_VERSION, database_path, db, result_code, separate_connection
 
 # Seconds that a write waits for other writes before it is refused.
 WRITE_TIMEOUT_S = 5
@@ -58,7 +57,7 @@ UPGRADED = (
 class Process:
     """What this process knows of the file, and of its own writes."""
 
-    file: tuple[int, int] | None = None  # device and inode of the one that it began with
+    file: os.stat_result | None = None  # of the one that it began with
     turns = threading.Semaphore(1000)  # threads that may write or wait to: all but one, see keep_a_thread_free()
     # Seconds of time.monotonic() when a write last had the file, and when the last thread last gave up.
     progressed = stalled = 0.0
@@ -70,26 +69,14 @@ def keep_a_thread_free(threads: int) -> None:
     Process.turns = threading.Semaphore(max(1, threads - 1))
 
 
-def identity(path: Path) -> tuple[int, int]:
-    """Return device and inode of the file that a path has now; raise FileChangedError if it has none."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        raise FileChangedError(REPLACED) from None
-    return status.st_dev, status.st_ino
-
-
-def remember_file(path: Path) -> None:
-    """Note which file the path has at the start."""
-    Process.file = identity(path)
-
-
 def check_file() -> None:
-    """Raise FileChangedError if the path has another file than at the start."""
-    if Process.file is None:
-        remember_file(database_path())
-    elif Process.file != identity(database_path()):
-        raise FileChangedError(REPLACED)
+    """Raise FileChangedError if there is no file, or another one than at the start."""
+    with suppress(FileNotFoundError):
+        found = database_path().stat()
+        Process.file = Process.file or found
+        if os.path.samestat(found, Process.file):
+            return
+    raise FileChangedError(REPLACED)
 
 
 def check_schema(execute: Callable[[str], Any]) -> None:
@@ -116,15 +103,12 @@ def write_turn(began: float) -> Iterator[None]:
         if seconds_left() <= 0:
             Process.stalled = time.monotonic()
             raise BusyError("all threads but one wait to write")
-    try:
+    with ExitStack() as stack:
+        stack.callback(Process.turns.release)
         if not write_lock.acquire(timeout=max(0, began + WRITE_TIMEOUT_S - time.monotonic())):
             raise BusyError("database is locked by other threads")
-        try:
-            yield
-        finally:
-            write_lock.release()
-    finally:
-        Process.turns.release()
+        stack.callback(write_lock.release)
+        yield
 
 
 @contextmanager
@@ -149,28 +133,23 @@ def write_transaction(database: peewee.SqliteDatabase = db) -> Iterator[None]:
             check_schema(database.execute_sql)
             yield
         Process.progressed = time.monotonic()
-        bound_wal(database)
-        Process.progressed = time.monotonic()
+        bound_wal()
 
 
-def bound_wal(database: peewee.SqliteDatabase) -> None:
-    """Empty the WAL if it is long: https://www.sqlite.org/wal.html#avoiding_excessively_large_wal_files.
+def bound_wal() -> None:
+    """Empty the WAL if it is long, unless somebody reads for longer than this waits.
 
-    It stays where somebody reads for longer than this waits.
+    https://www.sqlite.org/wal.html#avoiding_excessively_large_wal_files
     """
     wal = database_path("-wal")
     size = wal.stat().st_size if wal.exists() else 0
     if size <= MAX_WAL_BYTES:
         Process.wal_limit = MAX_WAL_BYTES
-    if size <= Process.wal_limit:
-        return
-    Process.wal_limit = size + WAL_STEP_BYTES
-    ((timeout,),) = database.execute_sql("PRAGMA busy_timeout").fetchall()
-    try:
-        database.execute_sql(f"PRAGMA busy_timeout = {WAL_TIMEOUT_MS}")
-        database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    finally:
-        database.execute_sql(f"PRAGMA busy_timeout = {timeout}")
+    elif size > Process.wal_limit:
+        Process.wal_limit = size + WAL_STEP_BYTES
+        # What was written is on disk, also if this fails.
+        with suppress(peewee.OperationalError), separate_connection(busy_timeout=WAL_TIMEOUT_MS) as database:
+            database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def merge_search_index(database: peewee.SqliteDatabase) -> None:
@@ -186,8 +165,3 @@ def merge_search_index(database: peewee.SqliteDatabase) -> None:
             # A command of FTS5: an INSERT that is none, and so no expression of peewee's.
             database.execute_sql("INSERT INTO contact_search (contact_search, rank) VALUES ('merge', ?)", (pages,))
         pages, written_rows = MERGE_PAGES_PER_TRANSACTION, connection.total_changes - before
-
-
-def init_app(_: Flask) -> None:
-    """Forget the file of an earlier application in this process."""
-    Process.file = None

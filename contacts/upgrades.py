@@ -12,7 +12,7 @@ from contacts.database import APPLICATION_ID, PRAGMAS, RESTORE_ADVICE, SCHEMA, S
 from contacts.maintenance import MaintenanceError, copy, replacing
 from contacts.model import ADD, row_of
 from contacts.settings import SettingsError
-from contacts.transactions import WRITE_TIMEOUT_S, remember_file
+from contacts.transactions import WRITE_TIMEOUT_S, Process
 
 # Of the versions before it, none was released.
 OLDEST_VERSION = 3
@@ -117,7 +117,7 @@ def prepare(name: str, renumber: bool = False) -> None:
                 log.info("making all keys anew for the numbering plan %s", phone.plan_text())
                 with closing(sqlite3.connect(path, isolation_level=None, timeout=WRITE_TIMEOUT_S)) as connection:
                     make_anew(connection)
-            remember_file(path)
+            Process.file = path.stat()
     except (OSError, sqlite3.Error, MaintenanceError) as error:
         raise SettingsError(f"CONTACTS_DATABASE={name!r}: {why_unusable(path, error)}") from None
 

@@ -77,8 +77,9 @@ def app(path, new_database, shared_app):
     """The shared application, on a database of this test's own."""
     shutil.copy(new_database, path)
     shared_app.config["DATABASE"] = str(path)
-    for part in (logs, phone, database, transactions):  # what they set is the process's, and other tests set it, too
+    for part in (logs, phone, database):  # what they set is the process's, and other tests set it, too
         part.init_app(shared_app)
+    transactions.Process.file = None
     yield shared_app
     db.close()
 

@@ -14,8 +14,7 @@ from contacts.model import ADD, row_of
 from contacts.settings import SettingsError
 from contacts.transactions import WRITE_TIMEOUT_S, Process
 
-# Of the versions before it, none was released.
-OLDEST_VERSION = 3
+OLDEST_VERSION = 3  # that was released
 
 log = logging.getLogger(__name__)
 
@@ -32,29 +31,30 @@ DROP TABLE directory;
 UPDATE directory SET revision = (SELECT revision FROM temp.revision);
 """
 NOTE_PLAN = "UPDATE directory SET numbering_plan = ?"
+# By which states of a database are told apart.
+STATE = "SELECT user_version, revision, (SELECT count(*) FROM token) FROM pragma_user_version, directory"
 
 
-def upgrade(path: Path, version: int) -> None:
-    """Copy the database beside itself, then bring it to this version, in one transaction.
+def make_anew(path: Path, version: int) -> None:
+    """Make the tables of contacts anew, as schema.sql and model.row_of() have them, in one transaction.
 
-    What follows from the contacts' values is made anew. Users and Queues whose names are now the same text as an
-    earlier one's are left out: the next sync brings in what is right.
+    A database of an older version is copied beside itself first. Users and Queues whose names are now the same text as
+    an earlier one's are left out: the next sync brings in what is right.
     """
-    backup = path.with_name(f"{path.name}.v{version}-backup")
-    log.info("upgrading the database from schema version %d to %d; a copy of it is %s", version, SCHEMA_VERSION, backup)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        back_up(connection, backup)
-        make_anew(connection)
-
-
-def make_anew(connection: sqlite3.Connection) -> None:
-    """Make the tables of contacts anew, as schema.sql and model.row_of() have them, in one transaction."""
-    connection.executescript(ANEW)
-    connection.execute(NOTE_PLAN, (phone.plan_text(),))
-    kept = connection.execute("SELECT json FROM kept ORDER BY seq")
-    connection.executemany(ADD.sql, (ADD.bind(row_of(json.loads(row[0]))) for row in kept))
-    lost = connection.execute("SELECT (SELECT count(*) FROM kept) - (SELECT count(*) FROM contact)").fetchone()[0]
-    connection.execute("COMMIT")
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=WRITE_TIMEOUT_S)) as connection:
+        if version < SCHEMA_VERSION:
+            backup = path.with_name(f"{path.name}.v{version}-backup")
+            versions = f"from schema version {version} to {SCHEMA_VERSION}"
+            log.info("upgrading the database %s; a copy of it is %s", versions, backup)
+            back_up(connection, backup)
+        else:
+            log.info("making all keys anew for the numbering plan %s", phone.plan_text())
+        connection.executescript(ANEW)
+        connection.execute(NOTE_PLAN, (phone.plan_text(),))
+        kept = connection.execute("SELECT json FROM kept ORDER BY seq")
+        connection.executemany(ADD.sql, (ADD.bind(row_of(json.loads(row[0]))) for row in kept))
+        lost = connection.execute("SELECT (SELECT count(*) FROM kept) - (SELECT count(*) FROM contact)").fetchone()[0]
+        connection.execute("COMMIT")
     if lost:
         log.warning("%d Users and Queues were left out, whose names are the same text as another's; sync again", lost)
 
@@ -67,7 +67,7 @@ def back_up(connection: sqlite3.Connection, path: Path) -> None:
     """
     if path.exists():
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as earlier:
-            if state_of(earlier) != state_of(connection):
+            if earlier.execute(STATE).fetchone() != connection.execute(STATE).fetchone():
                 raise SettingsError(
                     f"{str(path)!r} is there already, and is not the copy of the database that an upgrade would make; "
                     "move it away and start again. Nothing was changed."
@@ -81,22 +81,12 @@ def back_up(connection: sqlite3.Connection, path: Path) -> None:
             raise SettingsError(f"{str(path)!r} would not be a sound copy before the upgrade: {found}")
 
 
-def state_of(connection: sqlite3.Connection) -> tuple[int, int, int]:
-    """Return the version, the revision and the number of tokens, by which states of a database are told apart."""
-    row = connection.execute(
-        "SELECT (SELECT user_version FROM pragma_user_version), revision, (SELECT count(*) FROM token) FROM directory"
-    ).fetchone()
-    return int(row[0]), int(row[1]), int(row[2])
-
-
 def prepare(name: str, renumber: bool = False) -> None:
     """Make the database in this file unless it exists, and bring an older one to this version.
 
-    The keys of numbers are made anew for another numbering plan where `renumber` says so, at the server's start; a
-    command has it as the service does.
-
-    For the server's start and for the commands that may make a database. Raise SettingsError, in one line, if the file
-    cannot be used; a file of another program or of a newer version is not touched.
+    The keys of numbers are made anew for another numbering plan where `renumber` says so, at the server's start.
+    Raise SettingsError, in one line, if the file cannot be used; one of another program or of a newer version is not
+    touched, and a command has the numbering plan of the service.
     """
     path = Path(name).absolute()
     try:
@@ -106,17 +96,13 @@ def prepare(name: str, renumber: bool = False) -> None:
             version, plan = inspect(path)
             if not version:
                 create(path)
-            elif version < SCHEMA_VERSION:
-                upgrade(path, version)
             elif plan != phone.plan_text() and not renumber:
                 raise SettingsError(
                     f"the service's CONTACTS_COUNTRY_CODE, _TRUNK_PREFIX, _INTERNATIONAL_PREFIX are {plan!r} and "
                     f"here {phone.plan_text()!r}; set them alike, or start the service with the new ones"
                 )
-            elif plan != phone.plan_text():
-                log.info("making all keys anew for the numbering plan %s", phone.plan_text())
-                with closing(sqlite3.connect(path, isolation_level=None, timeout=WRITE_TIMEOUT_S)) as connection:
-                    make_anew(connection)
+            elif version < SCHEMA_VERSION or plan != phone.plan_text():
+                make_anew(path, version)
             Process.file = path.stat()
     except (OSError, sqlite3.Error, MaintenanceError) as error:
         raise SettingsError(f"CONTACTS_DATABASE={name!r}: {why_unusable(path, error)}") from None
@@ -162,8 +148,7 @@ def inspect(path: Path) -> tuple[int, str]:
 
 def create(path: Path) -> None:
     """Make the database from schema.sql, readable by its owner alone."""
-    if not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+    path.touch(mode=0o600)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for pragma, value in PRAGMAS.items():
             connection.execute(f"PRAGMA {pragma} = {value}")

@@ -127,9 +127,9 @@ class Compiled:
 
 
 @contextmanager
-def locked(path: Path, wait: bool = True) -> Iterator[None]:
+def locked(path: Path, wait: bool = True, flags: int = 0) -> Iterator[None]:
     """Lock a folder or a file for the block; without `wait`, raise BlockingIOError if another process has the lock."""
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY | flags)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield

@@ -14,11 +14,14 @@ import peewee
 from peewee import fn
 
 from contacts.attributes import TYPES
-from contacts.database import SCHEMA, SCHEMA_VERSION, database_path, separate_connection
-from contacts.model import FIND_ROW, ROW_COLUMNS, Contact, Directory, differing, row_of, update_statement
+from contacts.database import SCHEMA, SCHEMA_VERSION, database_path, locked, separate_connection
+from contacts.model import ROW_COLUMNS, Contact, Directory, row_of
 from contacts.transactions import write_transaction
 
 CONTACTS_PER_REPAIR = 500  # in one transaction: others write in between
+
+# All that a database consists of, without SQLite's own.
+OBJECTS = "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'"
 
 
 class MaintenanceError(Exception):
@@ -67,13 +70,8 @@ def unfinished(path: Path) -> Iterator[tuple[int, Path]]:
     The file is locked meanwhile. Those that are not locked are left from runs that were killed, and are removed.
     """
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        with suppress(OSError):  # locked, or another user's
-            handle = os.open(left, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                discard(left)
-            finally:
-                os.close(handle)
+        with suppress(OSError), locked(left, wait=False, flags=os.O_NOFOLLOW | os.O_NONBLOCK):
+            discard(left)  # neither locked nor another user's
     while True:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -96,12 +94,11 @@ def discard(path: Path) -> None:
 def backup(path: Path, overwrite: bool) -> int:
     """Copy the database as it is at one moment, while the service runs; return the size of the copy in bytes.
 
-    Raise MaintenanceError if the file exists (unless `overwrite`), is the database itself, or if the copy is damaged;
-    the file is then as it was.
+    Raise MaintenanceError, and leave the file as it was, if it exists (unless `overwrite`), is the database itself, or
+    if the copy is damaged.
     """
-    refuse_database(path)
-    refuse_existing(path, overwrite)
     with separate_connection() as database, replacing(path) as temporary:
+        refuse_existing(path, overwrite)
         copy(database.connection(), temporary)
         if found := problems(temporary):
             raise MaintenanceError(f"the copy is not sound, and was not kept: {'; '.join(found)}")
@@ -145,23 +142,14 @@ def repair(contact_ids: list[str]) -> int:
     A User or Queue is left whose name is the same text as another's; the next sync says which of them there is.
     """
     left = 0
-    with separate_connection() as database:
-        for start in range(0, len(contact_ids), CONTACTS_PER_REPAIR):
-            with write_transaction(database):
-                batch = contact_ids[start : start + CONTACTS_PER_REPAIR]
-                left += sum(not repair_contact(contact_id, database) for contact_id in batch)
+    for batch in peewee.chunked(contact_ids, CONTACTS_PER_REPAIR):
+        with write_transaction():
+            for row in list(Contact.select(Contact.id, Contact.json).where(Contact.id.in_(batch)).dicts()):
+                try:
+                    Contact.update(row_of(json.loads(row["json"]))).where(Contact.id == row["id"]).execute()
+                except peewee.IntegrityError:
+                    left += 1
     return left
-
-
-def repair_contact(contact_id: str, database: peewee.SqliteDatabase) -> bool:
-    """Make the keys of a contact anew; return False if another one has them. One that is gone or is right is well."""
-    for row in FIND_ROW.rows({"id": contact_id}, database):
-        if changes := differing(row, row_of(json.loads(row["json"]))):
-            try:
-                update_statement(tuple(changes), if_unchanged=False).execute({**changes, "id": contact_id}, database)
-            except peewee.IntegrityError:
-                return False
-    return True
 
 
 def problems(path: Path) -> list[str]:
@@ -172,7 +160,10 @@ def problems(path: Path) -> list[str]:
             found = [row[0] for row in database.execute_sql("PRAGMA integrity_check(10)") if row[0] != "ok"]
             if (version := database.user_version) != SCHEMA_VERSION:
                 found.append(f"schema version {version}, and this service has {SCHEMA_VERSION}")
-            if differing := sorted(schema_of(database.connection()) ^ expected_schema()):
+            with closing(sqlite3.connect(":memory:")) as new:
+                new.executescript(SCHEMA.read_text(encoding="utf-8"))
+                expected = set(new.execute(OBJECTS))
+            if differing := sorted(expected.symmetric_difference(database.execute_sql(OBJECTS))):
                 found.append(f"not as schema.sql has it: {', '.join(dict.fromkeys(name for name, _ in differing))}")
             counted = tuple(counts(database).values())
             kept = Directory.select(Directory.customs, Directory.queues, Directory.users).tuples().first(database)
@@ -192,18 +183,6 @@ def counts(database: peewee.SqliteDatabase) -> dict[str, int]:
     """Return the number of contacts by type."""
     counted = Contact.select(Contact.type, fn.COUNT(Contact.seq).alias("count")).group_by(Contact.type)
     return dict.fromkeys(TYPES, 0) | {row["type"]: row["count"] for row in counted.dicts().iterator(database)}
-
-
-def schema_of(connection: sqlite3.Connection) -> set[tuple[str, str]]:
-    """Return the name and the SQL of all that a database consists of, without SQLite's own."""
-    return set(connection.execute("SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'"))
-
-
-def expected_schema() -> set[tuple[str, str]]:
-    """Return the same of a new database."""
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.executescript(SCHEMA.read_text(encoding="utf-8"))
-        return schema_of(connection)
 
 
 def stale_contacts(path: Path) -> list[str]:

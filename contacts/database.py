@@ -47,6 +47,7 @@ class Table(peewee.Model):
 
     class Meta:
         database = db
+        legacy_table_names = False  # contact_search, not contactsearch
 
 
 def result_code(error: BaseException) -> int:

@@ -17,25 +17,20 @@ from contacts.transactions import write_transaction
 # The columns that a write sets; row_of() makes their values.
 _columns = [column for each in ATTRIBUTES.values() for column in (each.key_column, each.order_column) if column]
 ROW_COLUMNS = (*dict.fromkeys(_columns), "words", "texts", "json")
-REQUIRED_COLUMNS = {"words", "texts", "json", *(each.key_column for each in ATTRIBUTES.values() if each.required)}
-UNIQUE_COLUMNS = {each.key_column for each in ATTRIBUTES.values() if each.unique}
+REQUIRED = {"words", "texts", "json", *(each.key_column for each in ATTRIBUTES.values() if each.required)}
+UNIQUE = {each.key_column for each in ATTRIBUTES.values() if each.unique}
 
 
-def text_column(name: str) -> Any:
-    """Return the field of a column that a write sets."""
-    options: dict[str, Any] = {"null": name not in REQUIRED_COLUMNS, "unique": name in UNIQUE_COLUMNS}
-    return peewee.TextField(**options)
+TextField: Any = peewee.TextField  # whose types say nothing of a null that is computed
 
-
-# The database makes seq.
+# A contact of the directory: its JSON, and what it is found and sorted by. The database makes seq.
 Contact: Any = type(
     "Contact",
     (Table,),
     {
         "__module__": __name__,
-        "__doc__": "A contact of the directory: its JSON, and what it is found and sorted by.",
         "seq": peewee.AutoField(),
-        **{column: text_column(column) for column in ROW_COLUMNS},
+        **{each: TextField(null=each not in REQUIRED, unique=each in UNIQUE) for each in ROW_COLUMNS},
     },
 )
 
@@ -45,9 +40,6 @@ class ContactSearch(Table):
 
     seq = peewee.AutoField(column_name="rowid")
     match = peewee.TextField(column_name="contact_search")  # the column that is compared with a question by MATCH
-
-    class Meta:
-        table_name = "contact_search"
 
 
 class Token(Table):
@@ -106,7 +98,7 @@ def row_of(contact: Mapping[str, str]) -> ContactRow:
 
 JSON = Contact.json.cast("BLOB").alias("json")  # as bytes: decoding the text would only be undone
 IDENTIFIED = Contact.id == parameter("id")
-UNCHANGED = Contact.json == parameter("known_json")
+UNCHANGED = IDENTIFIED & (Contact.json == parameter("known_json"))  # since it was read
 
 FIND = Compiled(Contact.select(JSON).where(IDENTIFIED))
 FIND_ROW = Compiled(Contact.select(*(getattr(Contact, column) for column in ROW_COLUMNS)).where(IDENTIFIED))
@@ -114,6 +106,7 @@ NEW_ROW = Contact.insert({column: parameter(column) for column in ROW_COLUMNS})
 CREATE = Compiled(NEW_ROW)
 ADD = Compiled(NEW_ROW.on_conflict_ignore())
 REMOVE = Compiled(Contact.delete().where(IDENTIFIED))
+REMOVE_UNCHANGED = Compiled(Contact.delete().where(UNCHANGED))
 # What no two contacts of a type share. Whoever has a key that another contact takes gets one that nobody can have,
 # until the sync comes to its own row.
 UNIQUE_KEYS = {"User": "user_name_key", "Queue": "name_key"}
@@ -125,16 +118,12 @@ PARK_HOLDER = {
     )
     for type_, key in UNIQUE_KEYS.items()
 }
-REMOVE_UNCHANGED = Compiled(Contact.delete().where(IDENTIFIED & UNCHANGED).returning(Contact.seq))
 
 
 @lru_cache(maxsize=MAX_STATEMENTS)
-def update_statement(columns: tuple[str, ...], if_unchanged: bool) -> Compiled:
+def update_statement(columns: tuple[str, ...]) -> Compiled:
     """Return the statement that sets these columns of a contact."""
-    update = Contact.update({column: parameter(column) for column in columns})
-    if if_unchanged:
-        return Compiled(update.where(IDENTIFIED & UNCHANGED).returning(Contact.seq))
-    return Compiled(update.where(IDENTIFIED))
+    return Compiled(Contact.update({column: parameter(column) for column in columns}).where(UNCHANGED))
 
 
 def differing(old: ContactRow, new: ContactRow) -> ContactRow:
@@ -168,16 +157,17 @@ def change(old: Mapping[str, str], new: Mapping[str, str], known_json: bytes) ->
     """
     row = row_of(new)
     changes = differing(row_of(old), row)
-    statement = update_statement(tuple(changes), if_unchanged=True)
+    statement = update_statement(tuple(changes))
     with write_transaction():
-        done = statement.rows({**changes, "id": old["id"], "known_json": known_json.decode()})
+        done = statement.execute({**changes, "id": old["id"], "known_json": known_json.decode()}).rowcount
     return str(row["json"]).encode() if done else None
 
 
 def remove(contact_id: str, known_json: bytes) -> bool:
     """Remove a contact; return whether it was removed, by the optimistic lock of change()."""
     with write_transaction():
-        return bool(REMOVE_UNCHANGED.rows({"id": contact_id, "known_json": known_json.decode()}))
+        done = REMOVE_UNCHANGED.execute({"id": contact_id, "known_json": known_json.decode()}).rowcount
+    return bool(done)
 
 
 def apply_differences(
@@ -190,20 +180,20 @@ def apply_differences(
     """
     updates: dict[tuple[str, ...], list[ContactRow]] = {}
     taking: dict[str, list[ContactRow]] = {type_: [] for type_ in UNIQUE_KEYS}
-    vanished = []  # changed rows whose contacts were removed meanwhile
+    new = [*added]
     for row in changed:
+        type_ = str(row["type"])
         known = FIND_ROW.rows(row, database)
-        changes = differing(known[0], row) if known else {}
-        if not known:
-            vanished.append(row)
-        elif changes:
-            updates.setdefault(tuple(changes), []).append({**changes, "id": row["id"]})
-        if UNIQUE_KEYS[str(row["type"])] in changes:
-            taking[str(row["type"])].append(row)
+        if not known:  # it was removed meanwhile
+            new.append(row)
+        elif changes := differing(known[0], row):
+            updates.setdefault(tuple(changes), []).append({**changes, "id": row["id"], "known_json": known[0]["json"]})
+            if UNIQUE_KEYS[type_] in changes:
+                taking[type_].append(row)
     with write_transaction(database):
         REMOVE.execute_many(database, ({"id": each} for each in removed))
         for type_, rows in taking.items():
             PARK_HOLDER[type_].execute_many(database, rows)
         for columns, values in updates.items():
-            update_statement(columns, if_unchanged=False).execute_many(database, values)
-        ADD.execute_many(database, (*vanished, *added))
+            update_statement(columns).execute_many(database, values)
+        ADD.execute_many(database, new)

@@ -18,7 +18,6 @@ from contacts.settings import SettingsError
 SCHEMA = Path(__file__).parent.parent / "schema.sql"
 SCHEMA_VERSION = 4
 APPLICATION_ID = 0x436F6E74  # as schema.sql sets it
-OLDEST_SQLITE = (3, 40, 0)  # the oldest version that the tests have run on
 
 RESTORE_ADVICE = "stop the service, keep the file, and restore the last backup (flask backup --help)"
 
@@ -63,9 +62,9 @@ def database_path(suffix: str = "") -> Path:
 
 @contextmanager
 def read_timeout(seconds: float) -> Iterator[None]:
-    """Interrupt the statements of the block after so many seconds (https://www.sqlite.org/c3ref/progress_handler.html).
+    """Interrupt the statements of the block after so many seconds, with SQLITE_INTERRUPT.
 
-    They raise peewee.OperationalError with SQLITE_INTERRUPT.
+    https://www.sqlite.org/c3ref/progress_handler.html
     """
     deadline = time.monotonic() + seconds
     connection = db.connection()
@@ -143,9 +142,7 @@ def init_app(app: Flask) -> None:
 
     Raise SettingsError if SQLite is too old.
     """
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        raise SettingsError(
-            f"SQLite {sqlite3.sqlite_version} is too old; this service needs {'.'.join(map(str, OLDEST_SQLITE))}"
-        )
+    if sqlite3.sqlite_version_info < (3, 40):  # the oldest version that the tests have run on
+        raise SettingsError(f"SQLite {sqlite3.sqlite_version} is too old; this service needs 3.40.0")
     # mode=rw: a connection never makes the file.
     db.init(f"{Path(app.config['DATABASE']).absolute().as_uri()}?mode=rw", uri=True)

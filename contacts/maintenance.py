@@ -15,7 +15,7 @@ from peewee import fn
 
 from contacts.attributes import TYPES
 from contacts.database import SCHEMA, SCHEMA_VERSION, database_path, locked, separate_connection
-from contacts.model import ROW_COLUMNS, Contact, Directory, row_of
+from contacts.model import Contact, Directory, differing, row_of
 from contacts.transactions import write_transaction
 
 CONTACTS_PER_REPAIR = 500  # in one transaction: others write in between
@@ -126,14 +126,18 @@ def copy(source: sqlite3.Connection, path: Path) -> None:
 
 
 def check() -> tuple[list[str], list[str]]:
-    """Return what is damaged in the database, and the ids of the contacts for repair().
+    """Return what is damaged in the database, and the ids of contacts whose columns are not what their values make.
 
     A copy beside it is checked: a check of the search index in place would lock writers out for as long.
     """
     with separate_connection() as database, unfinished(database_path()) as (_, path):
         copy(database.connection(), path)
-        found = problems(path)
-        return found, [] if found else stale_contacts(path)
+        if found := problems(path):
+            return found, []
+        copied = peewee.SqliteDatabase(str(path))
+        with copied.connection_context():
+            rows = Contact.select().dicts().iterator(copied)
+            return [], [row["id"] for row in rows if differing(row, row_of(json.loads(row["json"])))]
 
 
 def repair(contact_ids: list[str]) -> int:
@@ -163,8 +167,8 @@ def problems(path: Path) -> list[str]:
             with closing(sqlite3.connect(":memory:")) as new:
                 new.executescript(SCHEMA.read_text(encoding="utf-8"))
                 expected = set(new.execute(OBJECTS))
-            if differing := sorted(expected.symmetric_difference(database.execute_sql(OBJECTS))):
-                found.append(f"not as schema.sql has it: {', '.join(dict.fromkeys(name for name, _ in differing))}")
+            if others := sorted(expected.symmetric_difference(database.execute_sql(OBJECTS))):
+                found.append(f"not as schema.sql has it: {', '.join(dict.fromkeys(name for name, _ in others))}")
             counted = tuple(counts(database).values())
             kept = Directory.select(Directory.customs, Directory.queues, Directory.users).tuples().first(database)
             if counted != kept:
@@ -183,15 +187,3 @@ def counts(database: peewee.SqliteDatabase) -> dict[str, int]:
     """Return the number of contacts by type."""
     counted = Contact.select(Contact.type, fn.COUNT(Contact.seq).alias("count")).group_by(Contact.type)
     return dict.fromkeys(TYPES, 0) | {row["type"]: row["count"] for row in counted.dicts().iterator(database)}
-
-
-def stale_contacts(path: Path) -> list[str]:
-    """Return the ids of the contacts whose columns are not what their values make.
-
-    Another version of the service has written them, or one with another numbering plan.
-    """
-    database = peewee.SqliteDatabase(str(path))
-    contacts = Contact.select(*(getattr(Contact, column) for column in ROW_COLUMNS)).dicts()
-    with database.connection_context():
-        rows = contacts.iterator(database)
-        return [row["id"] for row in rows if row_of(json.loads(row["json"])) != row]

@@ -101,7 +101,7 @@ IDENTIFIED = Contact.id == parameter("id")
 UNCHANGED = IDENTIFIED & (Contact.json == parameter("known_json"))  # since it was read
 
 FIND = Compiled(Contact.select(JSON).where(IDENTIFIED))
-FIND_ROW = Compiled(Contact.select(*(getattr(Contact, column) for column in ROW_COLUMNS)).where(IDENTIFIED))
+FIND_ROW = Compiled(Contact.select().where(IDENTIFIED))
 NEW_ROW = Contact.insert({column: parameter(column) for column in ROW_COLUMNS})
 CREATE = Compiled(NEW_ROW)
 ADD = Compiled(NEW_ROW.on_conflict_ignore())
@@ -113,7 +113,7 @@ UNIQUE_KEYS = {"User": "user_name_key", "Queue": "name_key"}
 PARK_HOLDER = {
     type_: Compiled(
         Contact.update({getattr(Contact, key): peewee.Value("\x01").concat(Contact.id)}).where(
-            Contact.type == type_, getattr(Contact, key) == parameter(key), Contact.id != parameter("id")
+            Contact.type == type_, getattr(Contact, key) == parameter(key)
         )
     )
     for type_, key in UNIQUE_KEYS.items()
@@ -179,21 +179,17 @@ def apply_differences(
     Changed rows are of Users or Queues: an import changes nothing.
     """
     updates: dict[tuple[str, ...], list[ContactRow]] = {}
-    taking: dict[str, list[ContactRow]] = {type_: [] for type_ in UNIQUE_KEYS}
-    new = [*added]
+    taking = []
     for row in changed:
-        type_ = str(row["type"])
-        known = FIND_ROW.rows(row, database)
-        if not known:  # it was removed meanwhile
-            new.append(row)
-        elif changes := differing(known[0], row):
-            updates.setdefault(tuple(changes), []).append({**changes, "id": row["id"], "known_json": known[0]["json"]})
-            if UNIQUE_KEYS[type_] in changes:
-                taking[type_].append(row)
+        for known in FIND_ROW.rows(row, database):
+            changes = differing(known, row)
+            updates.setdefault(tuple(changes), []).append({**changes, "id": row["id"], "known_json": known["json"]})
+            if UNIQUE_KEYS[known["type"]] in changes:
+                taking.append(row)
     with write_transaction(database):
         REMOVE.execute_many(database, ({"id": each} for each in removed))
-        for type_, rows in taking.items():
-            PARK_HOLDER[type_].execute_many(database, rows)
+        for row in taking:
+            PARK_HOLDER[str(row["type"])].execute(row, database)
         for columns, values in updates.items():
             update_statement(columns).execute_many(database, values)
-        ADD.execute_many(database, new)
+        ADD.execute_many(database, added)

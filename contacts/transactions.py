@@ -19,6 +19,7 @@ WRITE_TIMEOUT_S = 5
 # Seconds without a write after which the last thread waits for its turn no more. A sync has the file for most of a
 # second at a time.
 STALLED_S = 1
+TURN_POLL_S = 0.02  # between its looks at whether writes advance
 
 # Bytes of the WAL above which a write empties it. SQLite does so by itself only when nobody reads for a moment.
 MAX_WAL_BYTES = 24 * 1024 * 1024
@@ -93,14 +94,9 @@ def write_turn(began: float) -> Iterator[None]:
     All threads but one may wait for their turn. The last one is for reads: it waits only while other writes advance,
     and once it has given up, the next one gives up at once, until a write advances.
     """
-
-    def seconds_left() -> float:
-        if Process.stalled > Process.progressed:
-            return 0
-        return min(began + WRITE_TIMEOUT_S, max(began, Process.progressed) + STALLED_S) - time.monotonic()
-
-    while not Process.turns.acquire(timeout=max(0, seconds_left())):
-        if seconds_left() <= 0:
+    while not Process.turns.acquire(timeout=TURN_POLL_S):
+        until = min(began + WRITE_TIMEOUT_S, max(began, Process.progressed) + STALLED_S)
+        if Process.stalled > Process.progressed or time.monotonic() > until:
             Process.stalled = time.monotonic()
             raise BusyError("all threads but one wait to write")
     with ExitStack() as stack:

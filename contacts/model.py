@@ -19,20 +19,11 @@ _columns = [column for each in ATTRIBUTES.values() for column in (each.key_colum
 ROW_COLUMNS = (*dict.fromkeys(_columns), "words", "texts", "json")
 REQUIRED = {"words", "texts", "json", *(each.key_column for each in ATTRIBUTES.values() if each.required)}
 UNIQUE = {each.key_column for each in ATTRIBUTES.values() if each.unique}
-
-
 TextField: Any = peewee.TextField  # whose types say nothing of a null that is computed
+_fields = {each: TextField(null=each not in REQUIRED, unique=each in UNIQUE) for each in ROW_COLUMNS}
 
 # A contact of the directory: its JSON, and what it is found and sorted by. The database makes seq.
-Contact: Any = type(
-    "Contact",
-    (Table,),
-    {
-        "__module__": __name__,
-        "seq": peewee.AutoField(),
-        **{each: TextField(null=each not in REQUIRED, unique=each in UNIQUE) for each in ROW_COLUMNS},
-    },
-)
+Contact: Any = type("Contact", (Table,), {"seq": peewee.AutoField(), **_fields})
 
 
 class ContactSearch(Table):
@@ -77,8 +68,7 @@ class LastSync(Table):
         table_name = "sync"
 
 
-# A contact's row: the values of ROW_COLUMNS by column.
-ContactRow = dict[str, str | None]
+ContactRow = dict[str, str | None]  # the values of ROW_COLUMNS by column
 
 encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 

@@ -13,23 +13,17 @@ import peewee
 from contacts import phone
 from contacts.database import SCHEMA_VERSION, database_path, db, result_code, separate_connection
 
-# Seconds that a write waits for other writes before it is refused.
-WRITE_TIMEOUT_S = 5
-
-# Seconds without a write after which the last thread waits for its turn no more. A sync has the file for most of a
-# second at a time.
+WRITE_TIMEOUT_S = 5  # that a write waits for other writes before it is refused
+# Without a write, after which the last thread waits for its turn no more. A sync has the file for most of a second.
 STALLED_S = 1
 TURN_POLL_S = 0.02  # between its looks at whether writes advance
 
-# Bytes of the WAL above which a write empties it. SQLite does so by itself only when nobody reads for a moment.
-MAX_WAL_BYTES = 24 * 1024 * 1024
-# Milliseconds that it waits for those who read; a search of a large directory takes less.
-WAL_TIMEOUT_MS = 500
-# Bytes by which the WAL grows until it tries again: somebody may read for long (a backup), or always (Litestream).
+MAX_WAL_BYTES = 24 * 1024 * 1024  # a write empties a longer one. SQLite does so only when nobody reads for a moment
+WAL_TIMEOUT_MS = 500  # that it waits for those who read; a search of a large directory takes less
+# By which the WAL grows until it tries again: somebody may read for long (a backup), or always (Litestream).
 WAL_STEP_BYTES = 4 * 1024 * 1024
 
-# Pages of the search index that one transaction of merge_search_index() writes, in some 20 ms.
-MERGE_PAGES_PER_TRANSACTION = 200
+MERGE_PAGES_PER_TRANSACTION = 200  # of the search index, in some 20 ms
 
 # SQLite lets one connection write at a time; threads wait for each other here, where none waits longer than needed.
 write_lock = threading.Lock()
@@ -60,8 +54,7 @@ class Process:
 
     file: os.stat_result | None = None  # of the one that it began with
     turns = threading.Semaphore(1000)  # threads that may write or wait to: all but one, see keep_a_thread_free()
-    # Seconds of time.monotonic() when a write last had the file, and when the last thread last gave up.
-    progressed = stalled = 0.0
+    progressed = stalled = 0.0  # time.monotonic() when a write last had the file, and when the last thread gave up
     wal_limit = MAX_WAL_BYTES  # bytes above which the next write empties the WAL
 
 
@@ -91,8 +84,8 @@ def check_schema(execute: Callable[[str], Any]) -> None:
 def write_turn(began: float) -> Iterator[None]:
     """Run the block when no other thread writes; raise BusyError if that takes too long.
 
-    All threads but one may wait for their turn. The last one is for reads: it waits only while other writes advance,
-    and once it has given up, the next one gives up at once, until a write advances.
+    The last thread is for reads: it waits for its turn only while other writes advance. Once it has given up, the next
+    one gives up at once, until a write advances.
     """
     while not Process.turns.acquire(timeout=TURN_POLL_S):
         until = min(began + WRITE_TIMEOUT_S, max(began, Process.progressed) + STALLED_S)
@@ -133,17 +126,14 @@ def write_transaction(database: peewee.SqliteDatabase = db) -> Iterator[None]:
 
 
 def bound_wal() -> None:
-    """Empty the WAL if it is long, unless somebody reads for longer than this waits.
-
-    https://www.sqlite.org/wal.html#avoiding_excessively_large_wal_files
-    """
+    """Empty the WAL if it is long: https://www.sqlite.org/wal.html#avoiding_excessively_large_wal_files."""
     wal = database_path("-wal")
     size = wal.stat().st_size if wal.exists() else 0
     if size <= MAX_WAL_BYTES:
         Process.wal_limit = MAX_WAL_BYTES
     elif size > Process.wal_limit:
         Process.wal_limit = size + WAL_STEP_BYTES
-        # What was written is on disk, also if this fails.
+        # What was written is on disk, also if this fails, as while somebody reads for longer.
         with suppress(peewee.OperationalError), separate_connection(busy_timeout=WAL_TIMEOUT_MS) as database:
             database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -124,9 +124,8 @@ def inspect(path: Path) -> tuple[int, str]:
             raise sqlite3.DatabaseError("file is not a database")
     # mode=ro: one that may write removes the files of the WAL, and a full disk has no room for them afterwards.
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=WRITE_TIMEOUT_S)) as connection:
-        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        asked = ("PRAGMA user_version", "PRAGMA application_id", "SELECT count(*) FROM sqlite_schema")
+        version, application, tables = (connection.execute(each).fetchone()[0] for each in asked)
         plan = phone.plan_text()
         if version == SCHEMA_VERSION and application == APPLICATION_ID:
             with suppress(sqlite3.OperationalError):  # the file is damaged; `flask check` says how
@@ -159,16 +158,15 @@ def create(path: Path) -> None:
 
 def why_unusable(path: Path, error: Exception) -> str:
     """Return in a few words why the file cannot be used."""
-    if not os.path.isdir(path.parent):  # not Path.is_dir, which raises for too long a name
-        return f"there is no folder {str(path.parent)!r}"
+    folder = str(path.parent)
+    if not os.path.isdir(folder):  # not Path.is_dir, which raises for too long a name
+        return f"there is no folder {folder!r}"
     if os.path.isdir(path):
         return "that is a folder; give the path of a file"
     if "not a database" in str(error):
         return "the file is not an SQLite database; it is left as it is"
     if "malformed" in str(error):
         return f"{error}; {RESTORE_ADVICE}"
-    if not os.access(path.parent, os.W_OK):
-        return (
-            f"the folder {str(path.parent)!r} cannot be written, and SQLite keeps files of its own beside the database"
-        )
+    if not os.access(folder, os.W_OK):
+        return f"the folder {folder!r} cannot be written, and SQLite keeps files of its own beside the database"
     return str(error)

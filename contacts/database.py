@@ -138,10 +138,7 @@ def locked(path: Path, wait: bool = True, flags: int = 0) -> Iterator[None]:
 
 
 def init_app(app: Flask) -> None:
-    """Point the models at the file that the settings name. It is neither made nor opened: see upgrades.prepare().
-
-    Raise SettingsError if SQLite is too old.
-    """
+    """Point the models at the file of the settings, without opening it; raise SettingsError if SQLite is too old."""
     if sqlite3.sqlite_version_info < (3, 40):  # the oldest version that the tests have run on
         raise SettingsError(f"SQLite {sqlite3.sqlite_version} is too old; this service needs 3.40.0")
     # mode=rw: a connection never makes the file.

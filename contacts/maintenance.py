@@ -126,10 +126,8 @@ def copy(source: sqlite3.Connection, path: Path) -> None:
 
 
 def check() -> tuple[list[str], list[str]]:
-    """Return what is damaged in the database, and the ids of contacts whose columns are not what their values make.
-
-    A copy beside it is checked: a check of the search index in place would lock writers out for as long.
-    """
+    """Return what is damaged in the database, and the ids of contacts whose columns are not what their values make."""
+    # A copy: a check of the search index in place would lock writers out for as long.
     with separate_connection() as database, unfinished(database_path()) as (_, path):
         copy(database.connection(), path)
         if found := problems(path):
@@ -141,10 +139,7 @@ def check() -> tuple[list[str], list[str]]:
 
 
 def repair(contact_ids: list[str]) -> int:
-    """Make the keys of contacts anew, while the service runs; return how many are left.
-
-    A User or Queue is left whose name is the same text as another's; the next sync says which of them there is.
-    """
+    """Make the keys of contacts anew, while the service runs; return how many are left, whose keys others have."""
     left = 0
     for batch in peewee.chunked(contact_ids, CONTACTS_PER_REPAIR):
         with write_transaction():

@@ -88,7 +88,7 @@ def row_of(contact: Mapping[str, str]) -> ContactRow:
 
 JSON = Contact.json.cast("BLOB").alias("json")  # as bytes: decoding the text would only be undone
 IDENTIFIED = Contact.id == parameter("id")
-UNCHANGED = IDENTIFIED & (Contact.json == parameter("known_json"))  # since it was read
+UNCHANGED = IDENTIFIED & (Contact.json == parameter("known_json"))  # optimistic lock: not since it was read
 
 FIND = Compiled(Contact.select(JSON).where(IDENTIFIED))
 FIND_ROW = Compiled(Contact.select().where(IDENTIFIED))
@@ -100,12 +100,9 @@ REMOVE_UNCHANGED = Compiled(Contact.delete().where(UNCHANGED))
 # What no two contacts of a type share. Whoever has a key that another contact takes gets one that nobody can have,
 # until the sync comes to its own row.
 UNIQUE_KEYS = {"User": "user_name_key", "Queue": "name_key"}
+PARKED = peewee.Value("\x01").concat(Contact.id)
 PARK_HOLDER = {
-    type_: Compiled(
-        Contact.update({getattr(Contact, key): peewee.Value("\x01").concat(Contact.id)}).where(
-            Contact.type == type_, getattr(Contact, key) == parameter(key)
-        )
-    )
+    type_: Compiled(Contact.update({key: PARKED}).where(Contact.type == type_, getattr(Contact, key) == parameter(key)))
     for type_, key in UNIQUE_KEYS.items()
 }
 
@@ -141,10 +138,7 @@ def create(contact: Mapping[str, str]) -> tuple[str, bytes]:
 
 
 def change(old: Mapping[str, str], new: Mapping[str, str], known_json: bytes) -> bytes | None:
-    """Change a contact; return its JSON, once it is on disk.
-
-    Optimistic lock: return None and change nothing if the contact is not `known_json` any more.
-    """
+    """Change a contact; return its JSON, once it is on disk, or None if the contact is not `known_json` any more."""
     row = row_of(new)
     changes = differing(row_of(old), row)
     statement = update_statement(tuple(changes))
@@ -154,7 +148,7 @@ def change(old: Mapping[str, str], new: Mapping[str, str], known_json: bytes) ->
 
 
 def remove(contact_id: str, known_json: bytes) -> bool:
-    """Remove a contact; return whether it was removed, by the optimistic lock of change()."""
+    """Remove a contact; return False if it is not `known_json` any more."""
     with write_transaction():
         done = REMOVE_UNCHANGED.execute({"id": contact_id, "known_json": known_json.decode()}).rowcount
     return bool(done)

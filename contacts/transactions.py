@@ -139,15 +139,12 @@ def bound_wal() -> None:
 
 
 def merge_search_index(database: peewee.SqliteDatabase) -> None:
-    """Merge the pieces of the search index that many transactions have left: a search looks into each.
-
-    In short transactions, so that others write in between (https://www.sqlite.org/fts5.html#the_merge_command).
-    """
+    """Merge the pieces of the search index that many transactions have left: a search looks into each."""
     connection = database.connection()
     pages, written_rows = -MERGE_PAGES_PER_TRANSACTION, 2  # a negative number begins the merge
     while written_rows > 1:
         before = connection.total_changes
         with write_transaction(database):
-            # A command of FTS5: an INSERT that is none, and so no expression of peewee's.
+            # A command of FTS5, no INSERT in truth: https://www.sqlite.org/fts5.html#the_merge_command
             database.execute_sql("INSERT INTO contact_search (contact_search, rank) VALUES ('merge', ?)", (pages,))
         pages, written_rows = MERGE_PAGES_PER_TRANSACTION, connection.total_changes - before

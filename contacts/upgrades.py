@@ -14,8 +14,6 @@ from contacts.model import ADD, row_of
 from contacts.settings import SettingsError
 from contacts.transactions import WRITE_TIMEOUT_S, Process
 
-OLDEST_VERSION = 3  # that was released
-
 log = logging.getLogger(__name__)
 
 # Make the tables of contacts and of the directory anew, as schema.sql has them, in a transaction that stays open.
@@ -62,8 +60,7 @@ def make_anew(path: Path, version: int) -> None:
 def back_up(connection: sqlite3.Connection, path: Path) -> None:
     """Copy the database to a file that only its owner can read, and check the copy.
 
-    A copy of the same state is kept: an upgrade was interrupted. Raise SettingsError if a copy of another state is
-    there, or if the copy is damaged.
+    Raise SettingsError if a copy of another state is there, or if the copy is damaged.
     """
     if path.exists():
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as earlier:
@@ -72,7 +69,7 @@ def back_up(connection: sqlite3.Connection, path: Path) -> None:
                     f"{str(path)!r} is there already, and is not the copy of the database that an upgrade would make; "
                     "move it away and start again. Nothing was changed."
                 )
-        return
+        return  # an upgrade was interrupted
     with replacing(path) as temporary:
         copy(connection, temporary)
         with closing(sqlite3.connect(temporary)) as made:
@@ -84,9 +81,8 @@ def back_up(connection: sqlite3.Connection, path: Path) -> None:
 def prepare(name: str, renumber: bool = False) -> None:
     """Make the database in this file unless it exists, and bring an older one to this version.
 
-    The keys of numbers are made anew for another numbering plan where `renumber` says so, at the server's start.
-    Raise SettingsError, in one line, if the file cannot be used; one of another program or of a newer version is not
-    touched, and a command has the numbering plan of the service.
+    The server's start makes the keys of numbers anew (`renumber`) for another numbering plan; a command must have the
+    same. Raise SettingsError, in one line, if the file cannot be used; it is left as it is then.
     """
     path = Path(name).absolute()
     try:
@@ -127,9 +123,8 @@ def inspect(path: Path) -> tuple[int, str]:
         asked = ("PRAGMA user_version", "PRAGMA application_id", "SELECT count(*) FROM sqlite_schema")
         version, application, tables = (connection.execute(each).fetchone()[0] for each in asked)
         plan = phone.plan_text()
-        if version == SCHEMA_VERSION and application == APPLICATION_ID:
-            with suppress(sqlite3.OperationalError):  # the file is damaged; `flask check` says how
-                plan = str(connection.execute("SELECT numbering_plan FROM directory").fetchone()[0])
+        with suppress(sqlite3.OperationalError):  # version 3 has none; or it is damaged, and `flask check` says how
+            plan = str(connection.execute("SELECT numbering_plan FROM directory").fetchone()[0])
     if (version, application, tables) == (0, 0, 0):
         return 0, ""
     if application != APPLICATION_ID:
@@ -137,7 +132,7 @@ def inspect(path: Path) -> tuple[int, str]:
             f"{str(path)!r} is the database of another program; it is left as it is. "
             "Name another file in CONTACTS_DATABASE."
         )
-    if not OLDEST_VERSION <= version <= SCHEMA_VERSION:
+    if not 3 <= version <= SCHEMA_VERSION:  # none was released before 3
         raise SettingsError(
             f"{str(path)!r} has schema version {version}, and this service has {SCHEMA_VERSION}; it is left as it is. "
             "Start the version of the service that wrote it, or a later one."

@@ -15,21 +15,13 @@ LINE = f"^[^{_CONTROL}]*[^\\s{_CONTROL}][^{_CONTROL}]*$"
 LINE_WITHOUT_COMMAS = LINE.replace("[^", "[^,")
 
 
-def documented(name: str) -> dict[str, Any]:
+def documented(name: str, **more: Any) -> dict[str, Any]:
     """Return what the document says of an attribute, as metadata of a field."""
     attribute = ATTRIBUTES[name]
-    known = {"description": attribute.description, "example": attribute.example}
-    if name == "id":
-        return {**known, "pattern": "^[0-9a-f]{32}$"}
-    if name == "type":
-        return {**known, "enum": list(TYPES)}
-    return {**known, "minLength": 1, "maxLength": attribute.max_length, "pattern": LINE}
-
-
-def read_only(name: str) -> dict[str, Any]:
-    """Return the same of an attribute that clients may only send back as it is."""
-    metadata = {**documented(name), "readOnly": True}
-    return metadata | {"enum": [*TYPES, None]} if name == "type" else metadata
+    values: dict[str, dict[str, Any]] = {"id": {"pattern": "^[0-9a-f]{32}$"}, "type": {"enum": list(TYPES)}}
+    line = {"minLength": 1, "maxLength": attribute.max_length, "pattern": LINE}
+    known = {"type": "string", "description": attribute.description, "example": attribute.example}
+    return {**known, **values.get(name, line), **more}
 
 
 class Strict(Schema):
@@ -61,58 +53,44 @@ def string(value: Any) -> str:
 class AttributeValue(fields.String):
     """An attribute of a contact: one line of text, trimmed."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        missing = reason(StatusCode.MISSING, "A contact needs one.")
-        super().__init__(error_messages={"required": missing, "null": missing}, **kwargs)
+    default_error_messages = dict.fromkeys(("required", "null"), reason(StatusCode.MISSING, "A contact needs one."))
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         try:
             return clean(string(value), ATTRIBUTES[attr or ""].max_length)
-        except LengthError as found:
-            raise field_error(StatusCode.RANGE, str(found)) from None
         except ValueError as found:
-            raise field_error(StatusCode.INVALID, str(found)) from None
+            code = StatusCode.RANGE if isinstance(found, LengthError) else StatusCode.INVALID
+            raise field_error(code, str(found)) from None
 
 
-class CustomType(fields.String):
-    """The type of a contact that a client makes: Custom, ignoring case."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        if string(value).strip().lower() != "custom":
-            message = "Only Custom contacts are made here; Users and Queues come from the directory sync."
-            raise field_error(StatusCode.READ_ONLY_ATTRIBUTE, message)
-        return "Custom"
+def check_custom(value: Any) -> None:
+    """Refuse other types than Custom, ignoring case, for a contact that a client makes."""
+    if string(value).strip().lower() != "custom":
+        message = "Only Custom contacts are made here; Users and Queues come from the directory sync."
+        raise field_error(StatusCode.READ_ONLY_ATTRIBUTE, message)
 
 
-class ReadOnly(fields.String):
-    """An attribute that clients cannot write; null says nothing and is accepted."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        raise field_error(StatusCode.READ_ONLY_ATTRIBUTE, "Clients cannot write this.")
+def refuse(_: Any) -> None:
+    """Refuse any value."""
+    raise field_error(StatusCode.READ_ONLY_ATTRIBUTE, "Clients cannot write this.")
 
 
-class SentBack(fields.Raw):
-    """An attribute that must be as it is, if a client sends it back; the view compares. null says nothing."""
-
-    def __init__(self, *, metadata: dict[str, Any], allow_none: bool = True, **kwargs: Any) -> None:
-        super().__init__(allow_none=allow_none, metadata={**metadata, "type": "string"}, **kwargs)
-
-
-def writable(name: str, **kwargs: Any) -> AttributeValue:
-    """Return the field of an attribute that clients write."""
-    return AttributeValue(allow_none=not ATTRIBUTES[name].required, **kwargs)
+def read_only(name: str, **kwargs: Any) -> fields.Field:
+    """Return the field of an attribute that clients may only send back as it is; null says nothing."""
+    more = {"enum": [*TYPES, None]} if name == "type" else {}
+    return fields.Raw(allow_none=True, metadata=documented(name, readOnly=True, **more), **kwargs)
 
 
-NEW_CONTACT: dict[str, fields.Field] = {
-    name: writable(name, required=attribute.required, metadata=documented(name))
-    if name in CLIENT_ATTRIBUTES
-    else ReadOnly(allow_none=True, metadata=read_only(name))
-    for name, attribute in ATTRIBUTES.items()
-} | {
-    "type": CustomType(
-        allow_none=True, metadata={"description": "Ignoring case.", "enum": ["Custom", None], "example": "Custom"}
-    )
+CUSTOM = {"type": "string", "description": "Ignoring case.", "enum": ["Custom", None], "example": "Custom"}
+NEW_CONTACT = {name: read_only(name, validate=refuse) for name in ATTRIBUTES} | {
+    "type": fields.Raw(allow_none=True, validate=check_custom, metadata=CUSTOM)
 }
+CHANGES = {name: read_only(name) for name in ATTRIBUTES}
+for name in CLIENT_ATTRIBUTES:
+    required = ATTRIBUTES[name].required
+    cleared = {} if required else {"description": "null clears it."}
+    NEW_CONTACT[name] = AttributeValue(required=required, allow_none=not required, metadata=documented(name))
+    CHANGES[name] = AttributeValue(allow_none=not required, metadata=documented(name, **cleared))
 
 
 class NewContact(Strict.from_dict(NEW_CONTACT)):  # type: ignore[misc]
@@ -124,16 +102,8 @@ class NewContact(Strict.from_dict(NEW_CONTACT)):  # type: ignore[misc]
         return {name: value for name, value in data.items() if value is not None} | {"type": "Custom"}
 
 
-def change_of(name: str) -> fields.Field:
-    """Return the field of an attribute in a PUT."""
-    if name not in CLIENT_ATTRIBUTES:
-        return SentBack(metadata=read_only(name))
-    described = documented(name) if ATTRIBUTES[name].required else documented(name) | {"description": "null clears it."}
-    return writable(name, metadata=described)
-
-
-class ContactChanges(Strict.from_dict({name: change_of(name) for name in ATTRIBUTES})):  # type: ignore[misc]
-    """The changes to a Custom contact; the attributes that clients cannot write must be as they are."""
+class ContactChanges(Strict.from_dict(CHANGES)):  # type: ignore[misc]
+    """The changes to a Custom contact; the view compares the attributes that clients cannot write."""
 
     @validates_schema
     def check_empty(self, data: dict[str, Any], **_: Any) -> None:
@@ -145,9 +115,8 @@ class ContactChanges(Strict.from_dict({name: change_of(name) for name in ATTRIBU
 class ContactChangesWithId(ContactChanges):
     """The changes, and the contact to change."""
 
-    id = SentBack(
+    id = fields.Raw(
         required=True,
-        allow_none=False,
         error_messages=dict.fromkeys(
             ("required", "null"), reason(StatusCode.MISSING, "Say which contact is to change.")
         ),
@@ -155,13 +124,7 @@ class ContactChangesWithId(ContactChanges):
     )
 
 
-# Contacts in answers: they document, and are not used to make the JSON. What is around them stands in document.json.
-
-ANSWERED: dict[str, fields.Field] = {
-    name: fields.String(required=attribute.required, metadata=documented(name))
-    for name, attribute in ATTRIBUTES.items()
-}
-
-
-class ContactSchema(Schema.from_dict(ANSWERED)):  # type: ignore[misc]
-    """A contact. The attributes that its type does not have, or that have no value, are absent."""
+# Contacts in answers document, and are not used to make the JSON. What is around them stands in document.json.
+ContactSchema = Schema.from_dict(
+    {name: fields.String(required=each.required, metadata=documented(name)) for name, each in ATTRIBUTES.items()}
+)

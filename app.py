@@ -52,8 +52,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     api.register_blueprint(imports.blp, url_prefix=app.config["URL_PREFIX"] or None)
     app.register_blueprint(health.blp)
     app.register_blueprint(metrics.blp)
-    app.register_blueprint(openapi.blp)
     app.register_blueprint(page.blp)
+    app.register_blueprint(page.docs)
     errors.init_app(app)
     commands.init_app(app)
     return app

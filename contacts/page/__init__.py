@@ -1,29 +1,51 @@
-"""The directory's own page (/): plain HTML, CSS and JavaScript that use nothing but the API."""
+"""The pages: the directory's own (/), of plain files that use nothing but the API, and Swagger UI (/docs)."""
 
-from flask import Blueprint, Response, current_app, make_response, render_template, request
+from pathlib import Path
+from typing import Any
 
-from contacts import openapi
-
-# The page has no images in its text, as Swagger UI has.
-POLICY = openapi.POLICY.replace(" data:", "")
+import flask_swagger_ui
+from flask import Blueprint, Response, current_app, redirect, render_template, request, send_from_directory
 
 blp = Blueprint("page", __name__, template_folder=".", static_folder="static", static_url_path="/page")
+docs = Blueprint(
+    "docs", __name__, static_folder=Path(flask_swagger_ui.__file__).with_name("dist"), static_url_path="/docs"
+)
+
+# https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Content-Security-Policy
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'{data}; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 @blp.get("/")
 def page() -> Response:
     """Show the page; it reads from its own HTML where the API is, relative to it."""
-    api = f".{current_app.config['URL_PREFIX']}/"
-    response = make_response(render_template("index.html", api=api))
+    response = Response(render_template("index.html", api=f".{current_app.config['URL_PREFIX']}/"))
     response.cache_control.no_cache = True
     response.add_etag()
     response.make_conditional(request)
     return response
 
 
+@docs.get("/docs")
+def docs_page() -> Any:
+    """Show the document in Swagger UI; its links are relative to the path without a slash at the end."""
+    return redirect("../docs") if request.path.endswith("/") else render_template("docs.html")
+
+
+@docs.get("/docs/start.js")
+def script() -> Response:
+    """Start Swagger UI; the page's policy allows no script inside it."""
+    return send_from_directory("page", "docs.js")
+
+
 @blp.after_request
+@docs.after_request
 def protect(response: Response) -> Response:
-    """Let the page load nothing from elsewhere, and no other page show it."""
-    response.headers["Content-Security-Policy"] = POLICY
+    """Let the pages load nothing from elsewhere, and no other page show them."""
+    # Swagger UI has images in its text.
+    data = " data:" if request.blueprint == "docs" else ""
+    response.headers["Content-Security-Policy"] = POLICY.format(data=data)
     response.headers["Referrer-Policy"] = "no-referrer"  # the address has what was looked for
     return response

@@ -1,13 +1,18 @@
 """What programs written for Genesys Web Services send and see besides, where CONTACTS_GWS_CLIENTS is on."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from apispec import BasePlugin
+from apispec import APISpec, BasePlugin
 from flask import current_app, request, url_for
 
 from contacts.facts import facts
 from contacts.text import is_blank
+
+_STRING = {"type": "string", "readOnly": True}
+_URI = "https://contacts.example.com/api/v2/contacts"
+_ID = "6a0b3eb57387d2b79d756c41f02c8e13"
 
 # What each contact has besides, as the document describes it.
 GWS_ATTRIBUTES: dict[str, dict[str, Any]] = {
@@ -18,18 +23,8 @@ GWS_ATTRIBUTES: dict[str, dict[str, Any]] = {
         "example": [{"phoneNumber": "15002"}],
         "readOnly": True,
     },
-    "uri": {
-        "type": "string",
-        "description": "Where the contact is.",
-        "example": "https://contacts.example.com/api/v2/contacts/6a0b3eb57387d2b79d756c41f02c8e13",
-        "readOnly": True,
-    },
-    "path": {
-        "type": "string",
-        "description": "Where the contact is, below the prefix.",
-        "example": "/contacts/6a0b3eb57387d2b79d756c41f02c8e13",
-        "readOnly": True,
-    },
+    "uri": {**_STRING, "description": "Where the contact is.", "example": f"{_URI}/{_ID}"},
+    "path": {**_STRING, "description": "Where the contact is, below the prefix.", "example": f"/contacts/{_ID}"},
 }
 
 # What the answer to a POST has beside the contact.
@@ -57,9 +52,10 @@ def contacts_uri() -> str:
     return f"{request.scheme}://{host}{url_for('contacts.Contacts')}"
 
 
-def attributes_of(contact: Mapping[str, str], uri: str) -> dict[str, Any]:
+def attributes_of(contact: Mapping[str, Any], uri: str) -> dict[str, Any]:
     """Return what these clients see besides of a contact, given the URI of the contacts."""
-    numbers = {"phoneNumbers": [{"phoneNumber": contact["phoneNumber"]}]} if "phoneNumber" in contact else {}
+    number = contact.get("phoneNumber")
+    numbers = {"phoneNumbers": [{"phoneNumber": number}]} if number else {}
     return {**numbers, "uri": f"{uri}/{contact['id']}", "path": f"/contacts/{contact['id']}"}
 
 
@@ -68,15 +64,14 @@ def changed_attributes(contact: Mapping[str, str], changes: Mapping[str, Any]) -
 
     The uri may be that of another host, and phoneNumbers a list of the new phoneNumber.
     """
-    expected = attributes_of(contact, "")
-    sent = {name: value for name, value in facts().gws_attributes.items() if value is not None}
-    if "uri" in sent:
-        sent["uri"] = str(sent["uri"])[-len(expected["path"]) :]
-        expected["uri"] = expected["path"]
-    number = changes.get("phoneNumber")
-    if "phoneNumber" in changes and sent.get("phoneNumbers") == ([{"phoneNumber": number}] if number else []):
-        del sent["phoneNumbers"]
-    return [name for name, value in sent.items() if value != expected.get(name, [])]
+    before, after = attributes_of(contact, ""), attributes_of({**contact, **changes}, "")
+    sent = facts().gws_attributes
+    same = {
+        "phoneNumbers": sent.get("phoneNumbers") in (before.get("phoneNumbers", []), after.get("phoneNumbers", [])),
+        "uri": str(sent.get("uri")).endswith(before["path"]),
+        "path": sent.get("path") == before["path"],
+    }
+    return [name for name, value in sent.items() if value is not None and not same[name]]
 
 
 def plain(printed: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,29 +104,18 @@ def created(contact: Mapping[str, Any]) -> dict[str, Any]:
     return {"statusCode": 0, "contact": contact, **{name: contact[name] for name in CREATED_ATTRIBUTES}}
 
 
-def describe(components: dict[str, Any]) -> None:
-    """Add to the document's components the parameters, and what the answer to a POST has besides."""
-    description = "Accepted from clients of Genesys Web Services; it changes nothing."
-    for name, example in IGNORED_PARAMETERS.items():
-        schema = {"in": "query", "schema": {"type": "string"}}
-        components["parameters"][component_name(name)] = {
-            "name": name,
-            "description": description,
-            **schema,
-            "example": example,
-        }
-    # In the one schema of all writes, so that a program reads the answers of either mode by the same name.
-    properties = components["schemas"]["ContactAnswer"]["properties"]
-    properties |= {name: {"type": "string", "description": "Of a new contact."} for name in CREATED_ATTRIBUTES}
-
-
-def component_name(parameter: str) -> str:
-    """Return the name of a parameter among the components of the document."""
-    return f"GWS_{parameter.upper()}"
-
-
 class DocumentPlugin(BasePlugin):
     """apispec plugin: adds to the document what these clients send and see."""
+
+    def init_spec(self, spec: APISpec) -> None:
+        """Add the parameters, and what the answer to a POST has besides."""
+        description = "Accepted from clients of Genesys Web Services; it changes nothing."
+        for name, example in IGNORED_PARAMETERS.items():
+            known = {"name": name, "schema": {"type": "string"}, "description": description, "example": example}
+            spec.components.parameter(f"GWS_{name.upper()}", "query", known)
+        # In the one schema of all writes, so that a program reads the answers of either mode by the same name.
+        properties = spec.options["components"]["schemas"]["ContactAnswer"]["properties"]
+        properties |= {name: {"type": "string", "description": "Of a new contact."} for name in CREATED_ATTRIBUTES}
 
     def schema_helper(self, name: str, definition: dict[str, Any], **_: Any) -> dict[str, Any] | None:
         """Add the attributes to contacts."""
@@ -151,22 +135,20 @@ class DocumentPlugin(BasePlugin):
                 parameter["allowEmptyValue"] = not parameter["required"]
                 if parameter["name"] == "fields":
                     items = parameter["schema"]["items"]
-                    more = {"items": {**items, "enum": [*items["enum"], *GWS_ATTRIBUTES]}}
-                    parameter["schema"] = {**parameter["schema"], **more}
-            parameters += [component_name(name) for name in IGNORED_PARAMETERS]
+                    parameter["schema"]["items"] = {**items, "enum": [*items["enum"], *GWS_ATTRIBUTES]}
+            parameters += [f"GWS_{name.upper()}" for name in IGNORED_PARAMETERS]
             for status, answer in operation["responses"].items():
                 if isinstance(answer, dict) and "content" in answer:
-                    complete(answer["content"]["application/json"], created_here=str(status) == "201")
+                    content = answer["content"]["application/json"]
+                    content["example"] = complete(content["example"])
+                    if str(status) == "201":
+                        content["example"] = created(content["example"]["contact"])
 
 
-def complete(content: dict[str, Any], created_here: bool) -> None:
-    """Add to the example of an answer what is there besides; `created_here`: it is the answer to a POST."""
-    example = dict(content["example"])
-    uri = GWS_ATTRIBUTES["uri"]["example"].rpartition("/")[0]
-    if "contacts" in example:
-        example["contacts"] = [each | attributes_of(each, uri) for each in example["contacts"]]
-    if "contact" in example:
-        example["contact"] = example["contact"] | attributes_of(example["contact"], uri)
-    if created_here:
-        example = created(example["contact"])
-    content["example"] = example
+def complete(example: dict[str, Any]) -> Any:
+    """Return an example of an answer with what each contact in it has besides."""
+
+    def completed(value: dict[str, Any]) -> dict[str, Any]:
+        return value | attributes_of(value, _URI) if "id" in value else value
+
+    return json.loads(json.dumps(example), object_hook=completed)

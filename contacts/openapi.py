@@ -58,10 +58,7 @@ def init_app(app: Flask) -> ContactsApi:
     if app.config["ROLES"]:
         groups = "Groups, with commas between, as CONTACTS_ROLES maps them to roles"
         role["description"] = f"{groups}; of the proxies that are trusted."
-    plugins: list[BasePlugin] = [OperationPlugin()]
-    if app.config["GWS_CLIENTS"]:
-        gws.describe(constant["components"])
-        plugins.append(gws.DocumentPlugin())
+    plugins = [OperationPlugin(), *([gws.DocumentPlugin()] if app.config["GWS_CLIENTS"] else [])]
     api = ContactsApi(app, spec_kwargs={**constant, "extra_plugins": plugins})
     del api.spec.components.schemas["PaginationMetadata"]  # flask-smorest's paging is not used
     api.ma_plugin.converter.add_parameter_attribute_function(parameter_example)

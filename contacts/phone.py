@@ -3,29 +3,19 @@
 import re
 from functools import lru_cache
 from types import SimpleNamespace
-from typing import NamedTuple
 from unicodedata import digit
 
 from flask import Flask
 
 from contacts.text import same_key
 
-
-class NumberingPlan(NamedTuple):
-    """How numbers are dialled at the site: digits only. Without a country code, national numbers stay as they are."""
-
-    country_code: str = ""
-    trunk_prefix: str = "0"
-    international_prefix: str = "00"
-
-
-# The plan of the site, as the settings have it.
-site = SimpleNamespace(plan=NumberingPlan())
+# The numbering plan of the site: digits only. Without a country code, national numbers stay as they are.
+plan = SimpleNamespace(country_code="", trunk_prefix="0", international_prefix="00")
 
 
 def plan_text() -> str:
-    """Return the plan of the site as the directory notes it."""
-    return ",".join(site.plan)
+    """Return the numbering plan as the directory notes it."""
+    return ",".join(vars(plan).values())
 
 
 # What stands behind a prefix: at least five digits or letters, no 0 first. 0, 00, 000, 15002 and 0815 have no prefix.
@@ -56,18 +46,14 @@ NUMBER_START, NUMBER_PART = "+", "#"
 NUMBER_WORD_CHARACTERS = 32
 
 
-def number_key(text: str, plan: NumberingPlan | None = None) -> str:
+@lru_cache(maxsize=4096)  # a number is asked for its key and its words
+def number_key(text: str) -> str:
     """Return the key of the same number, "" if text has no letters and digits.
 
     An international number begins with +, as does a national one when the plan has a country code. Suffixes are cut:
     the key of 030;;12,5 is 030, as the pauses are no part of the number.
     """
-    return _number_key(text, plan or site.plan)
-
-
-@lru_cache(maxsize=4096)  # a number is asked for its key and its words
-def _number_key(text: str, plan: NumberingPlan) -> str:
-    number = _dialled(number_text(text), plan)
+    number = _dialled(number_text(text))
     if number.startswith("+"):
         return number if number != "+" else ""
     if behind := _behind(plan.international_prefix, number):
@@ -82,14 +68,13 @@ def split_numbers(text: str) -> list[str]:
     return [number.strip() for number in re.split("(?<!,),(?!,)", text) if number.strip(", ")]
 
 
-def number_words(text: str, plan: NumberingPlan | None = None) -> list[str]:
+def number_words(text: str) -> list[str]:
     """Return the words under which a number is found: it from its start, and from each place with three digits left.
 
     An international number has them as it is dialled in the country of the plan, too, and its start as from abroad.
     """
-    plan = plan or site.plan
-    key = number_key(text, plan)
-    spellings = number_spellings(key, plan)
+    key = number_key(text)
+    spellings = number_spellings(key)
     abroad = [plan.international_prefix + key[1:]] if key.startswith("+") else []
     starts = [NUMBER_START + number[:NUMBER_WORD_CHARACTERS] for number in (*abroad, *spellings)]
     parts = [
@@ -100,33 +85,30 @@ def number_words(text: str, plan: NumberingPlan | None = None) -> list[str]:
     return list(dict.fromkeys(starts + parts))
 
 
-def number_spellings(key: str, plan: NumberingPlan | None = None) -> list[str]:
+def number_spellings(key: str) -> list[str]:
     """Return the letters and digits of a number_key, and those that reach the number within the country of the plan."""
-    plan = plan or site.plan
     digits = key.removeprefix("+")
     within = digits.removeprefix(plan.country_code) if plan.country_code and digits != key else digits
     return list(filter(None, [digits, plan.trunk_prefix + within if within != digits else ""]))
 
 
-def typed_number(text: str, plan: NumberingPlan | None = None) -> list[str]:
+def typed_number(text: str) -> list[str]:
     """Return the starts of number_words that typed text looks for; none if it is not a number alone."""
-    plan = plan or site.plan
     number = number_text(text)
-    return number_prefixes(_dialled(number, plan), plan) if _NUMBER_ALONE.fullmatch(number) else []
+    return number_prefixes(_dialled(number)) if _NUMBER_ALONE.fullmatch(number) else []
 
 
 def whole_number_starts(text: str) -> list[str]:
     """Return the start of number_words that typed text looks for as a whole, with letters (0800 TAXI 24)."""
-    number = _dialled(_SUFFIX_START.sub("", number_text(text)), site.plan).removeprefix("+")
+    number = _dialled(_SUFFIX_START.sub("", number_text(text))).removeprefix("+")
     return [NUMBER_START + number[:NUMBER_WORD_CHARACTERS]] if number else []
 
 
-def number_prefixes(number: str, plan: NumberingPlan | None = None) -> list[str]:
+def number_prefixes(number: str) -> list[str]:
     """Return the starts of number_words that letters and digits look for.
 
     Below three, behind a + and behind the international prefix it is the start of a number.
     """
-    plan = plan or site.plan
     typed = number.removeprefix("+")
     if not typed:
         return []
@@ -153,7 +135,7 @@ def _with_digits(text: str) -> str:
     return text if text.isascii() else "".join(str(digit(c)) if c.isdigit() else c for c in text)
 
 
-def _dialled(text: str, plan: NumberingPlan) -> str:
+def _dialled(text: str) -> str:
     """Return the letters and digits of folded text, behind a + if it begins with one."""
     country, *rest = _BRACKETED_ZERO.split(text, maxsplit=1)
     dialled = _NOT_DIALLED.sub("", country)
@@ -170,5 +152,5 @@ def _behind(prefix: str, number: str) -> str:
 
 def init_app(app: Flask) -> None:
     """Take the numbering plan from the settings."""
-    names = ("COUNTRY_CODE", "TRUNK_PREFIX", "INTERNATIONAL_PREFIX")
-    site.plan = NumberingPlan(*(app.config[name] for name in names))
+    vars(plan).update({name: app.config[name.upper()] for name in vars(plan)})
+    number_key.cache_clear()

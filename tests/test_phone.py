@@ -6,15 +6,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contacts.phone import NumberingPlan, number_key, number_prefixes, number_words, split_numbers, typed_number
+from contacts import phone
+from contacts.phone import number_prefixes, split_numbers
 
-NO_COUNTRY = NumberingPlan()
-GERMANY = NumberingPlan("49")
-FRANCE = NumberingPlan("33")
-AMERICA = NumberingPlan("1", "1", "011")
-HUNGARY = NumberingPlan("36", "06")
-RUSSIA = NumberingPlan("7", "8", "810")
-SPAIN = NumberingPlan("34", "")
+NO_COUNTRY = {"country_code": "", "trunk_prefix": "0", "international_prefix": "00"}
+GERMANY = {**NO_COUNTRY, "country_code": "49"}
+FRANCE = {**NO_COUNTRY, "country_code": "33"}
+AMERICA = {"country_code": "1", "trunk_prefix": "1", "international_prefix": "011"}
+HUNGARY = {**NO_COUNTRY, "country_code": "36", "trunk_prefix": "06"}
+RUSSIA = {"country_code": "7", "trunk_prefix": "8", "international_prefix": "810"}
+SPAIN = {**NO_COUNTRY, "country_code": "34", "trunk_prefix": ""}
+
+
+def in_plan(function):
+    """Return a function of phone.py that takes the numbering plan as well."""
+
+    def call(text, plan=NO_COUNTRY):
+        before = dict(vars(phone.plan))
+        vars(phone.plan).update(plan)
+        phone.number_key.cache_clear()
+        try:
+            return function(text)
+        finally:
+            vars(phone.plan).update(before)
+            phone.number_key.cache_clear()
+
+    return call
+
+
+number_key, number_words, typed_number = map(in_plan, (phone.number_key, phone.number_words, phone.typed_number))
 
 
 def finds(typed, stored, plan=NO_COUNTRY):

@@ -35,7 +35,6 @@ class Attribute(NamedTuple):
 
 
 ID = re.compile("[0-9a-f]{32}")
-MAX_GIVEN_ID_LENGTH = 64  # characters, before it is read
 GIVEN_ID = re.compile(r"[0-9a-f]{32}|(\{)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(?(1)\})", re.IGNORECASE)
 
 
@@ -46,7 +45,7 @@ def id_key(text: str) -> str:
 
 def read_id(text: str) -> str:
     """Return the id that a file gives; raise ValueError if it is none."""
-    given = clean(text, MAX_GIVEN_ID_LENGTH)
+    given = clean(text, longest=64)
     if not GIVEN_ID.fullmatch(given):
         raise ValueError("Must be 32 hexadecimal digits, with or without the dashes and braces of a GUID.")
     return id_key(given)

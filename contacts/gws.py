@@ -27,8 +27,7 @@ GWS_ATTRIBUTES: dict[str, dict[str, Any]] = {
     "path": {**_STRING, "description": "Where the contact is, below the prefix.", "example": f"/contacts/{_ID}"},
 }
 
-# What the answer to a POST has beside the contact.
-CREATED_ATTRIBUTES = ("id", "uri", "path")
+CREATED_ATTRIBUTES = ("id", "uri", "path")  # beside the contact in the answer to a POST
 
 # The parameters that mean nothing here, with an example of each.
 IGNORED_PARAMETERS = {

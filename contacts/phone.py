@@ -41,9 +41,7 @@ _NUMBER_ALONE = re.compile(r"(?=.*\d)[\d+\s()./-]+")
 
 # Marks before the words of numbers: no words of text have them.
 NUMBER_START, NUMBER_PART = "+", "#"
-
-# Numbers are compared by this many characters of them.
-NUMBER_WORD_CHARACTERS = 32
+NUMBER_WORD_CHARACTERS = 32  # by which numbers are compared
 
 
 @lru_cache(maxsize=4096)  # a number is asked for its key and its words
@@ -77,11 +75,7 @@ def number_words(text: str) -> list[str]:
     spellings = number_spellings(key)
     abroad = [plan.international_prefix + key[1:]] if key.startswith("+") else []
     starts = [NUMBER_START + number[:NUMBER_WORD_CHARACTERS] for number in (*abroad, *spellings)]
-    parts = [
-        NUMBER_PART + number[place : place + NUMBER_WORD_CHARACTERS]
-        for number in spellings
-        for place in range(len(number) - 2)
-    ]
+    parts = [NUMBER_PART + each[i : i + NUMBER_WORD_CHARACTERS] for each in spellings for i in range(len(each) - 2)]
     return list(dict.fromkeys(starts + parts))
 
 

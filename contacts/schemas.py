@@ -43,29 +43,29 @@ def field_error(status_code: StatusCode, message: str) -> ValidationError:
     return ValidationError([reason(status_code, message)])
 
 
-def string(value: Any) -> str:
-    """Return the value; raise ValidationError if it is not a string."""
-    if not isinstance(value, str):
-        raise field_error(StatusCode.INVALID, "Must be a string.")
-    return value
+NOT_A_STRING: dict[str, Any] = {"invalid": reason(StatusCode.INVALID, "Must be a string.")}
 
 
 class AttributeValue(fields.String):
     """An attribute of a contact: one line of text, trimmed."""
 
-    default_error_messages = dict.fromkeys(("required", "null"), reason(StatusCode.MISSING, "A contact needs one."))
+    default_error_messages = NOT_A_STRING | dict.fromkeys(
+        ("required", "null"), reason(StatusCode.MISSING, "A contact needs one.")
+    )
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
         try:
-            return clean(string(value), ATTRIBUTES[attr or ""].max_length)
+            return clean(text, ATTRIBUTES[attr or ""].max_length)
+        except LengthError as found:
+            raise field_error(StatusCode.RANGE, str(found)) from None
         except ValueError as found:
-            code = StatusCode.RANGE if isinstance(found, LengthError) else StatusCode.INVALID
-            raise field_error(code, str(found)) from None
+            raise field_error(StatusCode.INVALID, str(found)) from None
 
 
-def check_custom(value: Any) -> None:
+def check_custom(value: str) -> None:
     """Refuse other types than Custom, ignoring case, for a contact that a client makes."""
-    if string(value).strip().lower() != "custom":
+    if value.strip().lower() != "custom":
         message = "Only Custom contacts are made here; Users and Queues come from the directory sync."
         raise field_error(StatusCode.READ_ONLY_ATTRIBUTE, message)
 
@@ -81,9 +81,9 @@ def read_only(name: str, **kwargs: Any) -> fields.Field:
     return fields.Raw(allow_none=True, metadata=documented(name, readOnly=True, **more), **kwargs)
 
 
-CUSTOM = {"type": "string", "description": "Ignoring case.", "enum": ["Custom", None], "example": "Custom"}
+CUSTOM = {"description": "Ignoring case.", "enum": ["Custom", None], "example": "Custom"}
 NEW_CONTACT = {name: read_only(name, validate=refuse) for name in ATTRIBUTES} | {
-    "type": fields.Raw(allow_none=True, validate=check_custom, metadata=CUSTOM)
+    "type": fields.String(allow_none=True, validate=check_custom, error_messages=NOT_A_STRING, metadata=CUSTOM)
 }
 CHANGES = {name: read_only(name) for name in ATTRIBUTES}
 for name in CLIENT_ATTRIBUTES:

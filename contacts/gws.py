@@ -107,24 +107,21 @@ class DocumentPlugin(BasePlugin):
     """apispec plugin: adds to the document what these clients send and see."""
 
     def init_spec(self, spec: APISpec) -> None:
-        """Add the parameters, and what the answer to a POST has besides."""
+        """Add the attributes to contacts, the parameters, and what the answer to a POST has besides."""
         description = "Accepted from clients of Genesys Web Services; it changes nothing."
         for name, example in IGNORED_PARAMETERS.items():
             known = {"name": name, "schema": {"type": "string"}, "description": description, "example": example}
             spec.components.parameter(f"GWS_{name.upper()}", "query", known)
+        schemas = spec.options["components"]["schemas"]
+        nullable = {name: {**each, "type": [each["type"], "null"]} for name, each in GWS_ATTRIBUTES.items()}
+        for name in ("Contact", "SelectedContact"):
+            schemas[name]["properties"] |= GWS_ATTRIBUTES
+        for name in ("ContactChanges", "ContactChangesWithId"):
+            schemas[name]["properties"] |= nullable
+        schemas["Contact"]["required"] += ["uri", "path"]
         # In the one schema of all writes, so that a program reads the answers of either mode by the same name.
-        properties = spec.options["components"]["schemas"]["ContactAnswer"]["properties"]
-        properties |= {name: {"type": "string", "description": "Of a new contact."} for name in CREATED_ATTRIBUTES}
-
-    def schema_helper(self, name: str, definition: dict[str, Any], **_: Any) -> dict[str, Any] | None:
-        """Add the attributes to contacts."""
-        if name in {"ContactChanges", "ContactChangesWithId"}:
-            nullable = {key: {**value, "type": [value["type"], "null"]} for key, value in GWS_ATTRIBUTES.items()}
-            return {"properties": definition["properties"] | nullable}
-        if name in {"Contact", "SelectedContact"}:
-            always = {"required": [*definition["required"], "uri", "path"]} if name == "Contact" else {}
-            return {"properties": definition["properties"] | GWS_ATTRIBUTES, **always}
-        return None
+        created_attribute = {"type": "string", "description": "Of a new contact."}
+        schemas["ContactAnswer"]["properties"] |= dict.fromkeys(CREATED_ATTRIBUTES, created_attribute)
 
     def operation_helper(self, path: str | None = None, operations: dict[str, Any] | None = None, **_: Any) -> None:
         """Add the parameters, what `fields` may select, and what is answered besides."""
@@ -139,15 +136,11 @@ class DocumentPlugin(BasePlugin):
             for status, answer in operation["responses"].items():
                 if isinstance(answer, dict) and "content" in answer:
                     content = answer["content"]["application/json"]
-                    content["example"] = complete(content["example"])
+                    content["example"] = json.loads(json.dumps(content["example"]), object_hook=completed)
                     if str(status) == "201":
                         content["example"] = created(content["example"]["contact"])
 
 
-def complete(example: dict[str, Any]) -> Any:
-    """Return an example of an answer with what each contact in it has besides."""
-
-    def completed(value: dict[str, Any]) -> dict[str, Any]:
-        return value | attributes_of(value, _URI) if "id" in value else value
-
-    return json.loads(json.dumps(example), object_hook=completed)
+def completed(value: dict[str, Any]) -> dict[str, Any]:
+    """Return an object of an example, with what it has besides if it is a contact."""
+    return value | attributes_of(value, _URI) if "id" in value else value

@@ -11,7 +11,8 @@ from flask_smorest import Api
 from marshmallow import fields
 
 from contacts import gws
-from contacts.schemas import ContactSchema
+from contacts.attributes import ATTRIBUTES
+from contacts.schemas import documented
 
 # The headers of answers, by their names among the components of document.json.
 READ_HEADERS = {"ETag": "ETAG", "Cache-Control": "CACHE_CONTROL"}
@@ -53,6 +54,10 @@ def parameter_example(_: Any, field: fields.Field, *, ret: dict[str, Any]) -> di
 def init_app(app: Flask) -> ContactsApi:
     """Return flask-smorest's Api, whose document has the constant parts as well."""
     constant = json.loads(Path(__file__).with_name("document.json").read_text(encoding="utf-8"))
+    schemas = constant["components"]["schemas"]
+    for name in ("Contact", "SelectedContact"):
+        schemas[name]["properties"] = {each: documented(each) for each in ATTRIBUTES}
+    schemas["Contact"]["required"] = [name for name, each in ATTRIBUTES.items() if each.required]
     role = constant["components"]["securitySchemes"]["role"]
     role["name"] = app.config["ROLE_HEADER"]
     if app.config["ROLES"]:
@@ -62,6 +67,4 @@ def init_app(app: Flask) -> ContactsApi:
     api = ContactsApi(app, spec_kwargs={**constant, "extra_plugins": plugins})
     del api.spec.components.schemas["PaginationMetadata"]  # flask-smorest's paging is not used
     api.ma_plugin.converter.add_parameter_attribute_function(parameter_example)
-    api.spec.components.schema("Contact", schema=ContactSchema)
-    api.spec.components.schema("SelectedContact", schema=ContactSchema(partial=True))
     return api

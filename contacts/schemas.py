@@ -1,4 +1,4 @@
-"""Bodies and answers as marshmallow schemas, made from the attribute table."""
+"""Bodies as marshmallow schemas, made from the attribute table."""
 
 from typing import Any
 
@@ -122,9 +122,3 @@ class ContactChangesWithId(ContactChanges):
         ),
         metadata=documented("id"),
     )
-
-
-# Contacts in answers document, and are not used to make the JSON. What is around them stands in document.json.
-ContactSchema = Schema.from_dict(
-    {name: fields.String(required=each.required, metadata=documented(name)) for name, each in ATTRIBUTES.items()}
-)

@@ -54,10 +54,11 @@ def number_key(text: str) -> str:
     number = _dialled(number_text(text))
     if number.startswith("+"):
         return number if number != "+" else ""
-    if behind := _behind(plan.international_prefix, number):
-        return f"+{behind}"
-    if plan.country_code and (behind := _behind(plan.trunk_prefix, number)):
-        return f"+{plan.country_code}{behind}"
+    national_prefix = plan.trunk_prefix if plan.country_code else ""
+    for prefix, country in ((plan.international_prefix, ""), (national_prefix, plan.country_code)):
+        behind = number.removeprefix(prefix)
+        if behind != number and _behind_prefix.match(behind):
+            return f"+{country}{behind}"
     return number
 
 
@@ -137,11 +138,6 @@ def _dialled(text: str) -> str:
         international = dialled.startswith(("+", plan.international_prefix or "+"))
         dialled += ("" if international else "0") + _NOT_DIALLED.sub("", rest[0])
     return dialled[:1] + dialled[1:].replace("+", "")
-
-
-def _behind(prefix: str, number: str) -> str:
-    behind = number[len(prefix) :]
-    return behind if prefix and number.startswith(prefix) and _behind_prefix.match(behind) else ""
 
 
 def init_app(app: Flask) -> None:

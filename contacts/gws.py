@@ -29,14 +29,8 @@ GWS_ATTRIBUTES: dict[str, dict[str, Any]] = {
 
 CREATED_ATTRIBUTES = ("id", "uri", "path")  # beside the contact in the answer to a POST
 
-# The parameters that mean nothing here, with an example of each.
-IGNORED_PARAMETERS = {
-    "roles": "ROLE_AGENT",
-    "includeUsersInBusinessUnits": "true",
-    "channel": "voice",
-    "subresources": "*",
-    "_": "1700000000000",
-}
+# The parameters that mean nothing here.
+IGNORED_PARAMETERS = ("roles", "includeUsersInBusinessUnits", "channel", "subresources", "_")
 
 
 def is_on() -> bool:
@@ -108,10 +102,10 @@ class DocumentPlugin(BasePlugin):
 
     def init_spec(self, spec: APISpec) -> None:
         """Add the attributes to contacts, the parameters, and what the answer to a POST has besides."""
-        description = "Accepted from clients of Genesys Web Services; it changes nothing."
-        for name, example in IGNORED_PARAMETERS.items():
-            known = {"name": name, "schema": {"type": "string"}, "description": description, "example": example}
-            spec.components.parameter(f"GWS_{name.upper()}", "query", known)
+        ignored = "Accepted from clients of Genesys Web Services; it changes nothing."
+        for name in IGNORED_PARAMETERS:
+            described = {"name": name, "schema": {"type": "string"}, "description": ignored}
+            spec.components.parameter(f"GWS_{name.upper()}", "query", described)
         schemas = spec.options["components"]["schemas"]
         nullable = {name: {**each, "type": [each["type"], "null"]} for name, each in GWS_ATTRIBUTES.items()}
         for name in ("Contact", "SelectedContact"):

@@ -26,9 +26,8 @@ class Attribute(NamedTuple):
     unique: bool = False  # no two contacts have the same
     client_writes: bool = False  # clients write it on Custom contacts
     search_mark: str | None = None  # None, or q and filterParameters look into it as a name: the mark of its words
-    # Of several filters, contacts are looked up by the attribute with the least, of two the upper one here, and tested
-    # by the others: 0 where hardly two contacts share a value, 4 where nearly all do. Without statistics, SQLite takes
-    # all indexes for equally good.
+    # Of several filters, the one with the least finds contacts (of two, the upper one here), the others test them: 0
+    # where hardly two share a value, 4 where nearly all do. Without statistics, SQLite takes all indexes for equal.
     lookup_rank: int = 0
     other_names: tuple[str, ...] = ()  # of its column in files; an LDAP server is asked for these alone
     is_number: bool = False  # a spreadsheet may take a value for a number, and lose digits

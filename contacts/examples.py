@@ -1,7 +1,5 @@
 """The examples of requests and answers in the document."""
 
-from typing import Any
-
 from contacts.attributes import ATTRIBUTES
 
 USER = {name: attribute.example for name, attribute in ATTRIBUTES.items()}
@@ -11,7 +9,7 @@ CUSTOM = {"id": "00000000010f7f59112af024edf8f046", **NEW}
 CHANGES = {"phoneNumber": "1-800-FLOWERS"}
 CHANGES_WITH_ID = {"id": CUSTOM["id"], **CHANGES}
 ME = {"statusCode": 0, "user": {"role": "Agent", "userName": "joej"}}
-DONE: dict[str, Any] = {"statusCode": 0}
+DONE = {"statusCode": 0}
 FOUND = {**DONE, "totalCount": 3, "contacts": [USER, CUSTOM, QUEUE]}
 ONE = {**DONE, "contact": USER}
 CREATED = {**DONE, "contact": CUSTOM}

@@ -38,12 +38,6 @@ class OperationPlugin(BasePlugin):
                 operation["responses"].setdefault(status, HTTPStatus(status).name)
 
 
-class ContactsApi(Api):
-    """flask-smorest with the error schema of Genesys Web Services."""
-
-    ERROR_SCHEMA = "Error"
-
-
 def parameter_example(_: Any, field: fields.Field, *, ret: dict[str, Any]) -> dict[str, Any]:
     """Document a parameter's example beside its schema, and which parameters take commas."""
     ret["schema"].pop("writeOnly", None)  # apispec says so of fields that are only read from requests
@@ -51,7 +45,7 @@ def parameter_example(_: Any, field: fields.Field, *, ret: dict[str, Any]) -> di
     return {**found, "explode": False} if field.metadata.get("commas") else found
 
 
-def init_app(app: Flask) -> ContactsApi:
+def init_app(app: Flask) -> Api:
     """Return flask-smorest's Api, whose document has the constant parts as well."""
     constant = json.loads(Path(__file__).with_name("document.json").read_text(encoding="utf-8"))
     schemas = constant["components"]["schemas"]
@@ -64,7 +58,9 @@ def init_app(app: Flask) -> ContactsApi:
         groups = "Groups, with commas between, as CONTACTS_ROLES maps them to roles"
         role["description"] = f"{groups}; of the proxies that are trusted."
     plugins = [OperationPlugin(), *([gws.DocumentPlugin()] if app.config["GWS_CLIENTS"] else [])]
-    api = ContactsApi(app, spec_kwargs={**constant, "extra_plugins": plugins})
+    api = Api()
+    api.ERROR_SCHEMA = "Error"  # of document.json
+    api.init_app(app, spec_kwargs={**constant, "extra_plugins": plugins})
     del api.spec.components.schemas["PaginationMetadata"]  # flask-smorest's paging is not used
     api.ma_plugin.converter.add_parameter_attribute_function(parameter_example)
     return api

@@ -83,7 +83,7 @@ def number_words(text: str) -> list[str]:
 def number_spellings(key: str) -> list[str]:
     """Return the letters and digits of a number_key, and those that reach the number within the country of the plan."""
     digits = key.removeprefix("+")
-    within = digits.removeprefix(plan.country_code) if plan.country_code and digits != key else digits
+    within = digits.removeprefix(plan.country_code) if digits != key else digits
     return list(filter(None, [digits, plan.trunk_prefix + within if within != digits else ""]))
 
 
@@ -105,11 +105,9 @@ def number_prefixes(number: str) -> list[str]:
     Below three, behind a + and behind the international prefix it is the start of a number.
     """
     typed = number.removeprefix("+")
-    if not typed:
-        return []
     abroad = plan.international_prefix and typed.startswith(plan.international_prefix)
     marks = [NUMBER_START] if typed != number or len(typed) < 3 else [NUMBER_PART, *[NUMBER_START] * bool(abroad)]
-    return [mark + typed[:NUMBER_WORD_CHARACTERS] for mark in marks]
+    return [mark + typed[:NUMBER_WORD_CHARACTERS] for mark in marks if typed]
 
 
 def wildcard_number(pattern: str) -> str:

@@ -10,21 +10,16 @@ from flask import current_app, request, url_for
 from contacts.facts import facts
 from contacts.text import is_blank
 
-_STRING = {"type": "string", "readOnly": True}
-_URI = "https://contacts.example.com/api/v2/contacts"
-_ID = "6a0b3eb57387d2b79d756c41f02c8e13"
-
 # What each contact has besides, as the document describes it.
 GWS_ATTRIBUTES: dict[str, dict[str, Any]] = {
     "phoneNumbers": {
         "type": "array",
         "items": {"type": "object", "properties": {"phoneNumber": {"type": "string"}}, "required": ["phoneNumber"]},
         "description": "The phoneNumber, as a list of one.",
-        "example": [{"phoneNumber": "15002"}],
         "readOnly": True,
     },
-    "uri": {**_STRING, "description": "Where the contact is.", "example": f"{_URI}/{_ID}"},
-    "path": {**_STRING, "description": "Where the contact is, below the prefix.", "example": f"/contacts/{_ID}"},
+    "uri": {"type": "string", "description": "Where the contact is.", "readOnly": True},
+    "path": {"type": "string", "description": "Where the contact is, below the prefix.", "readOnly": True},
 }
 
 CREATED_ATTRIBUTES = ("id", "uri", "path")  # beside the contact in the answer to a POST
@@ -137,4 +132,5 @@ class DocumentPlugin(BasePlugin):
 
 def completed(value: dict[str, Any]) -> dict[str, Any]:
     """Return an object of an example, with what it has besides if it is a contact."""
-    return value | attributes_of(value, _URI) if "id" in value else value
+    uri = "https://contacts.example.com/api/v2/contacts"
+    return value | attributes_of(value, uri) if "id" in value else value

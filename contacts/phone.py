@@ -39,8 +39,7 @@ _PATTERN_PARTS = re.compile(r"[^\W_]+|\*")
 _STARS = re.compile(r"\*+")
 _NUMBER_ALONE = re.compile(r"(?=.*\d)[\d+\s()./-]+")
 
-# Marks before the words of numbers: no words of text have them.
-NUMBER_START, NUMBER_PART = "+", "#"
+NUMBER_START, NUMBER_PART = "+", "#"  # marks before the words of numbers: no words of text have them
 NUMBER_WORD_CHARACTERS = 32  # by which numbers are compared
 
 

@@ -43,15 +43,18 @@ def field_error(status_code: StatusCode, message: str) -> ValidationError:
     return ValidationError([reason(status_code, message)])
 
 
+def missing(message: str) -> dict[str, Any]:
+    """Return the messages of a field that must have a value."""
+    return dict.fromkeys(("required", "null"), reason(StatusCode.MISSING, message))
+
+
 NOT_A_STRING: dict[str, Any] = {"invalid": reason(StatusCode.INVALID, "Must be a string.")}
 
 
 class AttributeValue(fields.String):
     """An attribute of a contact: one line of text, trimmed."""
 
-    default_error_messages = NOT_A_STRING | dict.fromkeys(
-        ("required", "null"), reason(StatusCode.MISSING, "A contact needs one.")
-    )
+    default_error_messages = NOT_A_STRING | missing("A contact needs one.")
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
@@ -115,10 +118,4 @@ class ContactChanges(Strict.from_dict(CHANGES)):  # type: ignore[misc]
 class ContactChangesWithId(ContactChanges):
     """The changes, and the contact to change."""
 
-    id = fields.Raw(
-        required=True,
-        error_messages=dict.fromkeys(
-            ("required", "null"), reason(StatusCode.MISSING, "Say which contact is to change.")
-        ),
-        metadata=documented("id"),
-    )
+    id = fields.Raw(required=True, metadata=documented("id"), error_messages=missing("Say which contact is to change."))

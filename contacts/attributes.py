@@ -14,7 +14,6 @@ TYPES = ("Custom", "Queue", "User")
 class Attribute(NamedTuple):
     """What an attribute is."""
 
-    name: str  # in the API and in files
     key_column: str  # what filters and sorts compare
     description: str
     example: str
@@ -31,6 +30,7 @@ class Attribute(NamedTuple):
     lookup_rank: int = 0
     other_names: tuple[str, ...] = ()  # of its column in files; an LDAP server is asked for these alone
     is_number: bool = False  # a spreadsheet may take a value for a number, and lose digits
+    name: str = ""  # in the API and in files: the key of the table below
 
 
 ID = re.compile("[0-9a-f]{32}")
@@ -53,9 +53,8 @@ def read_id(text: str) -> str:
 USER = ("User",)
 
 # In the order of the JSON.
-_TABLE = [
-    Attribute(
-        name="id",
+_TABLE = {
+    "id": Attribute(
         key_column="id",
         description="Identifies the contact; it never changes.",
         example="6a0b3eb57387d2b79d756c41f02c8e13",
@@ -65,8 +64,7 @@ _TABLE = [
         unique=True,
         other_names=("objectGUID", "entryUUID"),
     ),
-    Attribute(
-        name="name",
+    "name": Attribute(
         key_column="name_key",
         description="The name of a queue, or a user's first and last name.",
         example="Joe Johnson",
@@ -76,8 +74,7 @@ _TABLE = [
         lookup_rank=3,
         other_names=("displayName", "cn"),
     ),
-    Attribute(
-        name="type",
+    "type": Attribute(
         key_column="type",
         description="What the contact is.",
         example="User",
@@ -85,8 +82,7 @@ _TABLE = [
         required=True,
         lookup_rank=4,
     ),
-    Attribute(
-        name="phoneNumber",
+    "phoneNumber": Attribute(
         key_column="phone_key",
         description="The number at which the contact is reached, as it was written.",
         example="15002",
@@ -97,8 +93,7 @@ _TABLE = [
         other_names=("telephoneNumber", "OfficePhone"),
         is_number=True,
     ),
-    Attribute(
-        name="userName",
+    "userName": Attribute(
         key_column="user_name_key",
         description="The name with which a User logs in.",
         example="joej",
@@ -107,8 +102,7 @@ _TABLE = [
         search_mark=LOGIN,
         other_names=("sAMAccountName", "uid"),
     ),
-    Attribute(
-        name="firstName",
+    "firstName": Attribute(
         key_column="first_name_key",
         description="A User's first name.",
         example="Joe",
@@ -117,8 +111,7 @@ _TABLE = [
         lookup_rank=2,
         other_names=("givenName",),
     ),
-    Attribute(
-        name="lastName",
+    "lastName": Attribute(
         key_column="last_name_key",
         description="A User's last name.",
         example="Johnson",
@@ -127,8 +120,7 @@ _TABLE = [
         lookup_rank=1,
         other_names=("sn", "Surname"),
     ),
-    Attribute(
-        name="employeeId",
+    "employeeId": Attribute(
         key_column="employee_id_key",
         description="A User's employee ID.",
         example="E-1000",
@@ -136,8 +128,8 @@ _TABLE = [
         other_names=("employeeID", "employeeNumber"),
         is_number=True,
     ),
-]
-ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
+}
+ATTRIBUTES = {name: attribute._replace(name=name) for name, attribute in _TABLE.items()}
 
 # The attributes that have a value of their own beside id and type: files bring them.
 VALUES = {name: attribute for name, attribute in ATTRIBUTES.items() if name not in {"id", "type"}}

@@ -9,6 +9,7 @@ from contacts.search import LOGIN, NAME
 from contacts.text import clean, order_key, same_key
 
 TYPES = ("Custom", "Queue", "User")
+USER = ("User",)
 
 
 class Attribute(NamedTuple):
@@ -49,8 +50,6 @@ def read_id(text: str) -> str:
         raise ValueError("Must be 32 hexadecimal digits, with or without the dashes and braces of a GUID.")
     return id_key(given)
 
-
-USER = ("User",)
 
 # In the order of the JSON.
 _TABLE = {

@@ -23,9 +23,7 @@ GWS_ATTRIBUTES: dict[str, dict[str, Any]] = {
 }
 
 CREATED_ATTRIBUTES = ("id", "uri", "path")  # beside the contact in the answer to a POST
-
-# The parameters that mean nothing here.
-IGNORED_PARAMETERS = ("roles", "includeUsersInBusinessUnits", "channel", "subresources", "_")
+IGNORED_PARAMETERS = ("roles", "includeUsersInBusinessUnits", "channel", "subresources", "_")  # of no meaning here
 
 
 def is_on() -> bool:
@@ -48,10 +46,7 @@ def attributes_of(contact: Mapping[str, Any], uri: str) -> dict[str, Any]:
 
 
 def changed_attributes(contact: Mapping[str, str], changes: Mapping[str, Any]) -> list[str]:
-    """Return which of these attributes a PUT sends otherwise than they are.
-
-    The uri may be that of another host, and phoneNumbers a list of the new phoneNumber.
-    """
+    """Return which of these a PUT changes; the uri may have another host, and phoneNumbers the new phoneNumber."""
     before, after = attributes_of(contact, ""), attributes_of({**contact, **changes}, "")
     sent = facts().gws_attributes
     same = {
@@ -71,7 +66,7 @@ def plain(printed: Mapping[str, Any]) -> dict[str, Any]:
     numbers = printed.get("phoneNumbers") or []
     if not isinstance(numbers, list) or not all(isinstance(number, dict) for number in numbers):
         raise ValueError('phoneNumbers must be a list: [{"phoneNumber": "…"}].')
-    found = [contact.get("phoneNumber"), *(number.get("phoneNumber") for number in numbers)]
+    found = (each.get("phoneNumber") for each in (contact, *numbers))
     filled = (number for number in found if number is not None and not is_blank(str(number)))
     return contact | {"phoneNumber": next(filled, None)} if numbers else contact
 
@@ -132,5 +127,4 @@ class DocumentPlugin(BasePlugin):
 
 def completed(value: dict[str, Any]) -> dict[str, Any]:
     """Return an object of an example, with what it has besides if it is a contact."""
-    uri = "https://contacts.example.com/api/v2/contacts"
-    return value | attributes_of(value, uri) if "id" in value else value
+    return value | attributes_of(value, "https://contacts.example.com/api/v2/contacts") if "id" in value else value

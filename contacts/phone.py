@@ -30,8 +30,7 @@ _SUFFIX = re.compile(
     re.DOTALL,
 )
 _SUFFIX_SIGN = re.compile("[,;x]")  # each suffix has one; most numbers have none
-# A suffix that is being typed.
-_SUFFIX_START = re.compile(r"(?<=\d)[\s(,;]+(?:x|e|ex|ext|exte(?:n(?:s(?:i(?:on?)?)?)?)?)?[\s.:]*\Z")
+_TYPED_SUFFIX = re.compile(r"(?<=\d)[\s(,;]+(?:x|e|ex|ext|exte(?:n(?:s(?:i(?:on?)?)?)?)?)?[\s.:]*\Z")
 # The 0 that is not dialled behind a country code. What is being typed may end in it.
 _BRACKETED_ZERO = re.compile(r"\(\s*0\s*(?:\)|\Z)")
 _NOT_DIALLED = re.compile(r"[^\w+]|_")
@@ -94,7 +93,7 @@ def typed_number(text: str) -> list[str]:
 
 def whole_number_starts(text: str) -> list[str]:
     """Return the start of number_words that typed text looks for as a whole, with letters (0800 TAXI 24)."""
-    number = _dialled(_SUFFIX_START.sub("", number_text(text))).removeprefix("+")
+    number = _dialled(_TYPED_SUFFIX.sub("", number_text(text))).removeprefix("+")
     return [NUMBER_START + number[:NUMBER_WORD_CHARACTERS]] if number else []
 
 

@@ -31,11 +31,9 @@ class Strict(Schema):
         super().__init__(**kwargs)
         names = ", ".join(field.data_key or name for name, field in self.fields.items())
         known = f"there are: {names}" if names else "there is none here"
-        messages: Any = {
-            "unknown": reason(StatusCode.INVALID, f"Unknown; {known}."),
-            "type": reason(StatusCode.INVALID, "Send a JSON object."),
-        }
-        self.error_messages = messages
+        unknown: Any = reason(StatusCode.INVALID, f"Unknown; {known}.")
+        other_type: Any = reason(StatusCode.INVALID, "Send a JSON object.")
+        self.error_messages = {"unknown": unknown, "type": other_type}
 
 
 def field_error(status_code: StatusCode, message: str) -> ValidationError:

@@ -1,15 +1,11 @@
 """The pages: the directory's own (/), of plain files that use nothing but the API, and Swagger UI (/docs)."""
 
-from pathlib import Path
 from typing import Any
 
-import flask_swagger_ui
 from flask import Blueprint, Response, current_app, redirect, render_template, request, send_from_directory
 
 blp = Blueprint("page", __name__, template_folder=".", static_folder="static", static_url_path="/page")
-docs = Blueprint(
-    "docs", __name__, static_folder=Path(flask_swagger_ui.__file__).with_name("dist"), static_url_path="/docs"
-)
+docs = Blueprint("docs", "flask_swagger_ui", static_folder="dist", static_url_path="/docs")
 
 # https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Content-Security-Policy
 POLICY = (
@@ -19,13 +15,12 @@ POLICY = (
 
 
 @blp.get("/")
-def page() -> Response:
+def page() -> Any:
     """Show the page; it reads from its own HTML where the API is, relative to it."""
     response = Response(render_template("index.html", api=f".{current_app.config['URL_PREFIX']}/"))
     response.cache_control.no_cache = True
     response.add_etag()
-    response.make_conditional(request)
-    return response
+    return response.make_conditional(request)
 
 
 @docs.get("/docs")
@@ -44,8 +39,7 @@ def script() -> Response:
 @docs.after_request
 def protect(response: Response) -> Response:
     """Let the pages load nothing from elsewhere, and no other page show them."""
-    # Swagger UI has images in its text.
-    data = " data:" if request.blueprint == "docs" else ""
+    data = " data:" if request.blueprint == "docs" else ""  # Swagger UI has images in its text
     response.headers["Content-Security-Policy"] = POLICY.format(data=data)
     response.headers["Referrer-Policy"] = "no-referrer"  # the address has what was looked for
     return response

@@ -138,5 +138,6 @@ def _dialled(text: str) -> str:
 
 def init_app(app: Flask) -> None:
     """Take the numbering plan from the settings."""
-    vars(plan).update({name: app.config[name.upper()] for name in vars(plan)})
+    for name in vars(plan):
+        setattr(plan, name, app.config[name.upper()])
     number_key.cache_clear()

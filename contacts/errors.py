@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.http import HTTP_STATUS_CODES
 
 from contacts.database import result_code
-from contacts.facts import facts, route
+from contacts.facts import facts
 from contacts.transactions import FileChangedError
 
 log = logging.getLogger(__name__)
@@ -179,7 +179,8 @@ def unexpected_error(error: Exception) -> Response:
 
 def about_request() -> dict[str, str]:
     """Return what the log says of a request that failed; not its path, which may hold private data."""
-    return {"method": request.method, "route": route(), "id": facts().request_id}
+    known = facts()
+    return {"method": known.method, "route": known.route, "id": known.request_id}
 
 
 def init_app(app: Flask) -> None:

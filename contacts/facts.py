@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-from flask import g, request
+from flask import g
 
 
 @dataclass
@@ -13,6 +13,7 @@ class Facts:
 
     request_id: str
     method: str
+    route: str  # the rule that the path matches, logged and counted in its place, or "unmatched"
     peer: str  # the address of the direct peer, or "unix"
     began: float = field(default_factory=perf_counter)  # seconds of time.perf_counter()
     role: str = "-"
@@ -26,8 +27,3 @@ def facts() -> Facts:
     """Return the facts about the current request."""
     known: Facts = g.facts
     return known
-
-
-def route() -> str:
-    """Return the rule that the request's path matches: it is logged and counted in the place of the path."""
-    return request.url_rule.rule if request.url_rule else "unmatched"

@@ -12,7 +12,7 @@ from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from contacts import metrics
-from contacts.facts import Facts, facts, route
+from contacts.facts import Facts, facts
 from contacts.roles import is_trusted
 from contacts.settings import Peers
 
@@ -74,26 +74,27 @@ def begin() -> None:
     request_id = request.headers.get("X-Request-ID", "")
     if not REQUEST_ID.fullmatch(request_id):
         request_id = f"{getrandbits(64):016x}"  # nosec B311 # it need not be unguessable
-    g.facts = Facts(request_id, request.method, request.remote_addr or "unix")
+    matched = request.url_rule.rule if request.url_rule else "unmatched"
+    g.facts = Facts(request_id, request.method, matched, request.remote_addr or "unix")
 
 
 def finish(response: Response) -> Response:
     """Set the headers of every answer; log and count the request when the answer is sent."""
-    known, matched = facts(), route()
+    known = facts()
     headers = response.headers
     headers.add("X-Request-ID", known.request_id)
     headers.add("X-Content-Type-Options", "nosniff")
     headers.setdefault("Cache-Control", "no-store")
-    response.call_on_close(lambda: sent(known, matched, response.status_code))
+    response.call_on_close(lambda: sent(known, response.status_code))
     return response
 
 
-def sent(known: Facts, matched: str, status: int) -> None:
+def sent(known: Facts, status: int) -> None:
     """Log and count a request whose answer is sent."""
     seconds = perf_counter() - known.began
-    metrics.count(matched, known.method, status, seconds)
+    metrics.count(known.route, known.method, status, seconds)
     if log.isEnabledFor(logging.INFO):
-        fields = {"method": known.method, "route": matched, "status": status, "ms": round(seconds * 1000, 2)}
+        fields = {"method": known.method, "route": known.route, "status": status, "ms": round(seconds * 1000, 2)}
         fields |= {"role": known.role, "peer": known.peer, "id": known.request_id}
         log.info("request", extra={"fields": fields | ({"cut": known.interrupted} if known.interrupted else {})})
 

@@ -24,10 +24,10 @@ def check_role(api_path: re.Pattern[str]) -> None:
     Raise ApiError 401 without a believable role, 403 if the role is not enough.
     """
     # The rule that the router matched decides: a path has many spellings (//contacts).
-    path = request.url_rule.rule if request.url_rule else request.path
+    known = facts()
+    path = request.path if known.route == "unmatched" else known.route
     if not api_path.match(path) or origins.is_preflight():
         return
-    known = facts()
     role = bearer_role() or proxy_role()
     known.role = role.value
     if role is not Role.ADMIN and known.method in WRITE_METHODS:  # in upper case, as the router compares it

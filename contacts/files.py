@@ -147,9 +147,7 @@ def read_csv(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
     _, header = next(rows)
     while len(header) > 1 and not header[-1].strip():
         header.pop()  # a delimiter at the end of the line
-    # The columns of the first rank come last, so that their values count.
-    columns = sorted(enumerate(reading.columns.columns(header)), key=lambda each: -each[1].rank)
-    named = [(index, column.attribute) for index, column in columns if column.attribute]
+    named = [(header.index(name), attribute) for name, attribute in reading.columns.attributes(header).items()]
     spelled = list(map(spelling, header))
     for line, cells in rows:
         while len(cells) > len(header) and not cells[-1].strip():

@@ -8,6 +8,7 @@ from typing import Any
 
 from contacts import gws
 from contacts.rows import FileError, Reading, Row
+from contacts.text import is_blank
 
 READ_CHARACTERS = 1 << 16  # at a time
 MAX_VALUE_CHARACTERS = 1 << 20
@@ -161,11 +162,10 @@ def object_row(value: Any, line: int, reading: Reading) -> Row:
         members = gws.plain(value)
     except ValueError as error:
         members, problem = {name: value[name] for name in value if name not in gws.GWS_ATTRIBUTES}, str(error)
-    try:
+    values = {}
+    for name, attribute in reading.columns.attributes(members, f"line {line}: ").items():
         # An integer becomes text: employee IDs and extensions are often written as one.
-        values = reading.columns.values(
-            {name: str(member) if type(member) is int else member for name, member in members.items()}
-        )
-    except FileError as error:
-        raise FileError(f"line {line}: {error}") from None
+        member = str(members[name]) if type(members[name]) is int else members[name]
+        if member is not None and not (isinstance(member, str) and is_blank(member)):
+            values[attribute] = member
     return Row(line, values, problem)

@@ -103,8 +103,9 @@ def read(url: str, columns: Columns, bind_dn: str, password_file: Path | None, c
     if bool(bind_dn) != bool(password_file):
         raise FileError("--bind-dn and --password-file go together")
     if not search.attributes:
-        known = (name for attribute in ATTRIBUTES.values() for name in attribute.other_names)
-        search = search._replace(attributes=[*columns.asked_for(), *known])
+        named = [name for name, attribute in columns.named.items() if attribute]
+        known = [name for attribute in ATTRIBUTES.values() for name in attribute.other_names]
+        search = search._replace(attributes=named + known)
     if wrong := [name for name in search.attributes if not ATTRIBUTE.fullmatch(name)]:
         raise FileError(f"{wrong[0]!r} is no attribute of LDAP")
     try:

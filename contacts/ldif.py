@@ -4,7 +4,7 @@ import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from contacts.rows import FileError, Reading, Row
@@ -123,19 +123,18 @@ def add_value(values: Values, line: str, number: int) -> None:
 
 def entry_row(line: int, values: Values, reading: Reading) -> Row:
     """Return an entry as a row; of several values of an attribute the least counts, as they come in no order."""
-    members: dict[str, Any] = {}
+    found: dict[str, str] = {}
     problem = ""
-    try:
-        for name in values.keys() - {"dn"}:
-            attribute = reading.columns.column(name).attribute
-            try:
-                given = [text(attribute, value) for value in values[name]] if attribute else []
-            except UnicodeDecodeError:
-                given, problem = [], f"{name} is not text."
-            members[name] = min((value for value in given if not is_blank(value)), default=None)
-        return Row(line, reading.columns.values(members), problem)
-    except FileError as error:
-        raise FileError(f"line {line}: {error}") from None
+    for name, attribute in reading.columns.attributes(
+        [each for each in values if each != "dn"], f"line {line}: "
+    ).items():
+        try:
+            given = [text(attribute, value) for value in values[name]]
+        except UnicodeDecodeError:
+            given, problem = [], f"{name} is not text."
+        if filled := [value for value in given if not is_blank(value)]:
+            found[attribute] = min(filled)
+    return Row(line, found, problem)
 
 
 def text(attribute: str, value: str | bytes) -> str:

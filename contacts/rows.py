@@ -1,11 +1,10 @@
 """A row of a file, and which attribute of a contact each of its columns stands for."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from contacts.attributes import ATTRIBUTES
-from contacts.text import is_blank
 
 NOT_SPELLED = re.compile(r"[\s_\ufeff-]")
 
@@ -73,42 +72,31 @@ class Columns:
         ignore_extra: bool = False,
         advice: Callable[[str], str] = lambda _: "",
     ) -> None:
-        self.given = dict(named or {})
-        self.named = {spelling(name): attribute for name, attribute in self.given.items()}
+        self.named = named or {}
+        self.table = COLUMNS | {spelling(name): Column(attribute, -1) for name, attribute in self.named.items()}
         self.ignore_extra = ignore_extra
         self.advice = advice
         self.known: dict[str, Column] = {}  # by the names in the file
         self.warnings: list[str] = []  # of the file, once it is read
 
-    def column(self, name: str) -> Column:
-        """Return what a column stands for; raise FileError if that is not known."""
-        if name not in self.known:
-            key = spelling(name)
-            found = Column(self.named[key], -1) if key in self.named else COLUMNS.get(key)
-            if not found and not self.ignore_extra:
-                known = f"the column {name!r} is not known; there are: {', '.join(ATTRIBUTES)}"
-                raise FileError(known + self.advice(on_one_line(name)))
-            self.known[name] = found or Column("")
-        return self.known[name]
+    def attributes(self, names: Collection[str], where: str = "") -> dict[str, str]:
+        """Return what columns stand for, by their names; of several for one attribute, the last with a value counts.
 
-    def columns(self, names: Iterable[str]) -> list[Column]:
-        """Return what columns stand for; raise FileError if two have the same name."""
-        found = [self.column(name) for name in names]
-        for column in found:
-            if column.attribute and found.count(column) > 1:
-                raise FileError(f"there are two columns for {column.attribute}")
-        return found
-
-    def values(self, members: Mapping[str, Any]) -> dict[str, Any]:
-        """Return values by attribute, from values by column; None and blank text are no value."""
-        # The first rank last, so that it counts.
-        found = sorted(zip(self.columns(members), members.values(), strict=True), key=lambda each: -each[0].rank)
-        given = [each for each in found if each[1] is not None and not (isinstance(each[1], str) and is_blank(each[1]))]
-        return {column.attribute: value for column, value in given if column.attribute}
-
-    def asked_for(self) -> list[str]:
-        """Return the columns that --column names."""
-        return [name for name, attribute in self.given.items() if attribute]
+        Raise FileError, which says `where` first, if a column is not known, or two have the same name.
+        """
+        for name in names:
+            if name not in self.known:
+                column = self.table.get(spelling(name))
+                if not column and not self.ignore_extra:
+                    known = f"{where}the column {name!r} is not known; there are: {', '.join(ATTRIBUTES)}"
+                    raise FileError(known + self.advice(on_one_line(name)))
+                self.known[name] = column or Column("")
+        named = [(name, self.known[name]) for name in names if self.known[name].attribute]
+        columns = [column for _, column in named]
+        if len(set(columns)) < len(columns):
+            twice = next(column.attribute for column in columns if columns.count(column) > 1)
+            raise FileError(f"{where}there are two columns for {twice}")
+        return {name: column.attribute for name, column in sorted(named, key=lambda each: -each[1].rank)}
 
     def left_out(self) -> list[str]:
         """Return the columns of the file that stand for nothing."""
@@ -117,7 +105,7 @@ class Columns:
     def check_named(self) -> None:
         """Raise FileError if --column names a column that the file does not have."""
         present = set(map(spelling, self.known))
-        if missing := [name for name in self.given if spelling(name) not in present]:
+        if missing := [name for name in self.named if spelling(name) not in present]:
             raise FileError(f"there is no column {', '.join(missing)}; there are: {', '.join(self.known)}")
 
 

@@ -10,8 +10,7 @@ from contacts import gws
 from contacts.rows import FileError, Reading, Row
 from contacts.text import is_blank
 
-READ_CHARACTERS = 1 << 16  # at a time
-MAX_VALUE_CHARACTERS = 1 << 20
+READ_CHARACTERS = 1 << 20  # at a time; a longer value may be refused
 
 BLANKS = re.compile(r"\s*")
 
@@ -24,25 +23,20 @@ class Scanner:
         self.buffer, self.position = "", 0
         self.line = 1
 
-    def more(self) -> bool:
-        """Read more into the buffer; return whether there was more."""
-        chunk = self.text.read(READ_CHARACTERS)
-        self.buffer, self.position = self.buffer[self.position :] + chunk, 0
-        return bool(chunk)
-
     def move(self, end: int) -> None:
         """Move to a position in the buffer, counting lines."""
         self.line += self.buffer.count("\n", self.position, end)
         self.position = end
 
     def peek(self) -> str:
-        """Return the next character that is not blank, or "" at the end."""
+        """Return the next character that is not blank, or "" at the end; the value there is wholly in the buffer."""
         while True:
             self.move(BLANKS.match(self.buffer, self.position).end())  # type: ignore[union-attr]
-            if self.position < len(self.buffer):
-                return self.buffer[self.position]
-            if not self.more():
-                return ""
+            is_full = len(self.buffer) - self.position >= READ_CHARACTERS
+            chunk = "" if is_full else self.text.read(READ_CHARACTERS)
+            if not chunk:
+                return self.buffer[self.position : self.position + 1]
+            self.buffer, self.position = self.buffer[self.position :] + chunk, 0
 
     def take(self) -> str:
         """Return the next character that is not blank, and move past it."""
@@ -53,19 +47,24 @@ class Scanner:
     def value(self) -> Any:
         """Return the next value; raise FileError if there is none."""
         self.peek()
-        while True:
-            try:
-                value, end = DECODER.raw_decode(self.buffer, self.position)
-                if end == len(self.buffer) and self.more():  # a number may go on
-                    continue
-            except FileError as error:
-                raise FileError(f"line {self.line}: {error}") from None
-            except (ValueError, RecursionError):
-                if len(self.buffer) - self.position < MAX_VALUE_CHARACTERS and self.more():
-                    continue
-                raise FileError(f"line {self.line}: not valid JSON; is the file cut off?") from None
-            self.move(end)
-            return value
+        try:
+            value, end = DECODER.raw_decode(self.buffer, self.position)
+        except FileError as error:
+            raise FileError(f"line {self.line}: {error}") from None
+        except (ValueError, RecursionError):
+            raise FileError(f"line {self.line}: not valid JSON; is the file cut off?") from None
+        self.move(end)
+        return value
+
+    def items(self, closing: str) -> Iterator[int]:
+        """Yield the line of each item of an array or object, to be read then, up to the bracket that closes it."""
+        separator = self.take() if self.peek() == closing else ","
+        while separator == ",":
+            self.peek()
+            yield self.line
+            separator = self.take()
+        if separator != closing:
+            raise FileError(f"line {self.line}: a comma or {closing} is missing; is the file cut off?")
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -93,16 +92,10 @@ def read_json(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
 
 def read_array(scanner: Scanner, reading: Reading) -> Iterator[Row]:
     """Yield the objects of an array whose bracket is taken."""
-    before, nth = scanner.line, 0
-    separator = scanner.take() if scanner.peek() == "]" else ","
-    while separator == ",":
-        scanner.peek()
-        line, nth = scanner.line, nth + 1
+    before = scanner.line
+    for nth, line in enumerate(scanner.items("]"), 1):
         yield object_row(scanner.value(), line, reading)._replace(nth=nth if line == before else 0)
         before = line
-        separator = scanner.take()
-    if separator != "]":
-        raise FileError(f"line {scanner.line}: a comma or ] is missing; is the file cut off?")
 
 
 def read_answer(scanner: Scanner, reading: Reading) -> Iterator[Row]:
@@ -112,23 +105,18 @@ def read_answer(scanner: Scanner, reading: Reading) -> Iterator[Row]:
     """
     members: dict[str, Any] = {}
     count = None
-    separator = scanner.take() if scanner.peek() == "}" else ","
-    while separator == ",":
+    for _ in scanner.items("}"):
         name = scanner.value()
         if not isinstance(name, str) or name in members or scanner.take() != ":":
             raise FileError(f"line {scanner.line}: not valid JSON, or the same name twice; is the file cut off?")
-        if scanner.peek() == "[" and name == "contacts":
+        if name == "contacts" and scanner.peek() == "[":
             scanner.take()
-            members[name] = []
-            count = 0
+            members[name], count = [], 0
             for row in read_array(scanner, reading):
                 count += 1
                 yield row
         else:
             members[name] = scanner.value()
-        separator = scanner.take()
-    if separator != "}":
-        raise FileError(f"line {scanner.line}: a comma or }} is missing; is the file cut off?")
     if members.get("statusCode", 0) != 0 or count is None:
         raise FileError(f"it is no list of contacts: {json.dumps(members, ensure_ascii=False)[:200]}")
     if members.get("totalCount", count) != count:
@@ -155,8 +143,7 @@ def read_ndjson(lines: Iterable[str], reading: Reading) -> Iterator[Row]:
 def object_row(value: Any, line: int, reading: Reading) -> Row:
     """Return a JSON object as a row."""
     if not isinstance(value, dict):
-        problem = f"A contact is a JSON object, this is {json.dumps(value)[:40]}."
-        return Row(line, {}, problem, readable=False)
+        return Row(line, {}, f"A contact is a JSON object, this is {json.dumps(value)[:40]}.", readable=False)
     problem = ""
     try:
         members = gws.plain(value)

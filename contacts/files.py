@@ -23,7 +23,6 @@ EXTENSIONS = {
     **{".csv": "csv", ".tsv": "csv", ".txt": "csv"},
     **{".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".ldif": "ldif"},
 }
-DELIMITERS = ",;\t"
 
 # UTF-32's begins as UTF-16's does.
 BYTE_ORDER_MARKS = {
@@ -38,11 +37,7 @@ MAX_LINE_CHARACTERS = 1 << 20
 csv.field_size_limit(MAX_LINE_CHARACTERS)
 
 # What PowerShell writes before the header, and spreadsheets to say what parts the cells.
-TYPE_LINE = re.compile(r'"?#TYPE\b.*', re.DOTALL)
-SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?[\r\n]*', re.IGNORECASE)
-
-# The first cell of such a line in the middle of a file.
-HEAD_CELL = re.compile(r"#TYPE\b.*|sep=.?", re.IGNORECASE)
+HEAD = re.compile(r"#TYPE\b.*|(?i:sep)=(.?)")
 
 # A spreadsheet runs a cell that begins like this as a formula. An apostrophe before it keeps it text.
 FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
@@ -93,10 +88,9 @@ def read(file: "io.BufferedReader[Any]", reading: Reading) -> Iterator[Row]:
 
 def status_of(file: "io.BufferedReader[Any]") -> os.stat_result | None:
     """Return what the system knows of an open file; None of one in memory, as the body of a request."""
-    try:
+    with suppress(io.UnsupportedOperation):
         return os.fstat(file.fileno())
-    except io.UnsupportedOperation:
-        return None
+    return None
 
 
 def size_and_change(file: "io.BufferedReader[Any]") -> tuple[int, int]:
@@ -105,45 +99,25 @@ def size_and_change(file: "io.BufferedReader[Any]") -> tuple[int, int]:
     return (status.st_size, status.st_mtime_ns) if status and stat.S_ISREG(status.st_mode) else (0, 0)
 
 
-def bounded(text: io.TextIOBase) -> Iterator[str]:
-    """Yield the lines of a file; raise FileError for one that is too long."""
-    for number, line in enumerate(iter(partial(text.readline, MAX_LINE_CHARACTERS + 1), ""), 1):
-        if len(line) > MAX_LINE_CHARACTERS:
-            raise FileError(f"line {number} is longer than {MAX_LINE_CHARACTERS} characters")
-        yield line.lstrip("\ufeff")  # of files that were joined
-
-
-class CsvLines:
-    """The lines of a CSV file without those before the header; knows the number and the text of the last one read."""
+class Lines:
+    """The lines of a file; knows the number and the text of the last one read. Raises FileError for one too long."""
 
     def __init__(self, text: io.TextIOBase) -> None:
-        self.lines = bounded(text)
-        self.number = 0
-        self.last = ""
+        self.text = text
+        self.number, self.last = 0, ""
 
     def __iter__(self) -> Iterator[str]:
-        for line in self.lines:
+        for line in iter(partial(self.text.readline, MAX_LINE_CHARACTERS + 1), ""):
             self.number, self.last = self.number + 1, line
-            yield line
-
-    def header(self, delimiter: str) -> tuple[str, str]:
-        """Return the header, and the delimiter that is given or that the lines tell.
-
-        Raise FileError if there is no header.
-        """
-        for line in self:
-            if found := SEPARATOR_LINE.fullmatch(line):
-                delimiter = delimiter or found[1]
-            elif line.strip() and not TYPE_LINE.match(line):
-                return line, delimiter or max(DELIMITERS, key=re.sub('"[^"]*"', "", line).count)
-        raise FileError("the file is empty: a CSV file begins with a line of column names")
+            if len(line) > MAX_LINE_CHARACTERS:
+                raise FileError(f"line {self.number} is longer than {MAX_LINE_CHARACTERS} characters")
+            yield line.lstrip("\ufeff")  # of files that were joined
 
 
 def read_csv(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
     """Yield the rows below the header of a CSV file."""
-    lines = CsvLines(text)
-    first, delimiter = lines.header(reading.delimiter)
-    rows = cells_of_rows(lines, first, delimiter)
+    lines = Lines(text)
+    rows = cells_of_rows(lines, reading.delimiter)
     _, header = next(rows)
     while len(header) > 1 and not header[-1].strip():
         header.pop()  # a delimiter at the end of the line
@@ -152,18 +126,35 @@ def read_csv(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
     for line, cells in rows:
         while len(cells) > len(header) and not cells[-1].strip():
             cells.pop()
-        if is_data(cells, spelled, line):
-            wrong = problem(cells, header, line, lines.last) if len(cells) != len(header) else ""
-            given = list(map(unescaped, cells)) if PROTECTED.search("".join(cells)) else cells
-            values = {name: given[at] for at, name in named if at < len(given) and not is_blank(given[at])}
-            yield Row(line, values, wrong, readable=not wrong)
+        if not is_data(cells, spelled, line):
+            continue
+        problem = ""
+        if len(cells) != len(header):
+            counts = f"Has {len(cells)} cells, and the header has {len(header)}."
+            problem = counts if len(cells) > len(header) else ""  # those at the end of a row may be missing
+            if not problem and not lines.last.endswith(("\n", "\r")):
+                raise FileError(f"line {line}: the last line has no end. {counts} Is the file cut off?")
+        given = list(map(unescaped, cells)) if PROTECTED.search("".join(cells)) else cells
+        values = {name: given[at] for at, name in named if at < len(given) and not is_blank(given[at])}
+        yield Row(line, values, problem, readable=not problem)
     if not lines.last.endswith(("\n", "\r")):
         reading.columns.warnings.append("the last line has no end: if the file is cut off, sync it again")
 
 
-def cells_of_rows(lines: CsvLines, first: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the cells of each row, those of the header first, with the line that they begin on."""
+def cells_of_rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of each row, those of the header first, with the line that they begin on.
+
+    Without a delimiter, the lines tell it. Raise FileError if there is no header.
+    """
+    for first in lines:
+        if (found := HEAD.fullmatch(first.strip('"\r\n'))) and found[1] != "":
+            delimiter = delimiter or found[1] or ""
+        elif first.strip():
+            break
+    else:
+        raise FileError("the file is empty: a CSV file begins with a line of column names")
     line = lines.number
+    delimiter = delimiter or max(",;\t", key=re.sub('"[^"]*"', "", first).count)
     try:
         for cells in csv.reader(chain([first], lines), delimiter=delimiter, strict=True):
             yield line, cells
@@ -178,7 +169,7 @@ def is_data(cells: list[str], header: list[str], line: int) -> bool:
     Raise FileError for another header, whose rows would be read by the first.
     """
     first = cells[0] if cells else ""
-    if (not first.strip() or HEAD_CELL.fullmatch(first)) and not "".join(cells[1:]).strip():
+    if (not first.strip() or HEAD.fullmatch(first)) and not "".join(cells[1:]).strip():
         return False
     name = spelling(first)
     if name not in header and name not in COLUMNS:
@@ -191,33 +182,22 @@ def is_data(cells: list[str], header: list[str], line: int) -> bool:
     return again != header
 
 
-def problem(cells: list[str], header: list[str], line: int, last: str) -> str:
-    """Return what is wrong with a number of cells that is not the header's; those at the end of a row may be missing.
-
-    Raise FileError if the file may be cut off here.
-    """
-    counts = f"Has {len(cells)} cells, and the header has {len(header)}."
-    if len(cells) < len(header) and not last.endswith(("\n", "\r")):
-        raise FileError(f"line {line}: the last line has no end. {counts} Is the file cut off?")
-    return counts if len(cells) > len(header) else ""
-
-
 READERS: dict[str, Callable[[io.TextIOBase, Reading], Iterator[Row]]] = {
     "csv": read_csv,
     "json": read_json,
-    "ndjson": lambda text, reading: read_ndjson(bounded(text), reading),
-    "ldif": lambda text, reading: read_ldif(bounded(text), reading),
+    "ndjson": lambda text, reading: read_ndjson(Lines(text), reading),
+    "ldif": lambda text, reading: read_ldif(Lines(text), reading),
 }
 
 
-def write_csv(text: TextIO, contacts: Iterable[str], attributes: Iterable[str], raw: bool) -> None:
+def write_csv(text: TextIO, contacts: Iterable[str], attributes: list[str], raw: bool) -> None:
     """Write contacts, each as JSON, as CSV with a column for each attribute."""
-    names = list(attributes)
+    cell = str if raw else escaped
     writer = csv.writer(text)
-    writer.writerow(names)
+    writer.writerow(attributes)
     for contact in contacts:
         values = json.loads(contact)
-        writer.writerow([values.get(name, "") if raw else escaped(values.get(name, "")) for name in names])
+        writer.writerow([cell(values.get(name, "")) for name in attributes])
 
 
 def write_json(text: TextIO, contacts: Iterable[str], *_: object) -> None:
@@ -231,11 +211,10 @@ def write_json(text: TextIO, contacts: Iterable[str], *_: object) -> None:
 
 def write_ndjson(text: TextIO, contacts: Iterable[str], *_: object) -> None:
     """Write contacts, each as JSON, one per line."""
-    for contact in contacts:
-        text.write(f"{contact}\n")
+    text.writelines(f"{contact}\n" for contact in contacts)
 
 
-WRITERS: dict[str, Callable[[TextIO, Iterable[str], Iterable[str], bool], None]] = {
+WRITERS: dict[str, Callable[[TextIO, Iterable[str], list[str], bool], None]] = {
     "csv": write_csv,
     "json": write_json,
     "ndjson": write_ndjson,

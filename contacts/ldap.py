@@ -15,10 +15,10 @@ from contacts import files
 from contacts.attributes import ATTRIBUTES
 from contacts.rows import Columns, FileError, Reading, Row
 
-NO_TLS = "no safe connection: the server has no TLS here, or its certificate is not for this host or not from --ca-file"
-
 MAX_SEARCH_S = 600  # a server that freezes is given up after so many seconds
 MAX_CONNECT_S = 10
+
+NO_TLS = "no safe connection: the server has no TLS here, or its certificate is not for this host or not from --ca-file"
 
 # What ldapsearch's exit status means, and what to do.
 REASONS = {
@@ -30,7 +30,7 @@ REASONS = {
     **dict.fromkeys((52, 254, 255), "the server cannot be reached, or went away"),
 }
 
-HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")
 ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 
 
@@ -51,14 +51,14 @@ def parse(url: str) -> Search:
     """
     try:
         parts = urlsplit(url)
-        host, port = parts.netloc.rpartition("@")[2].removesuffix(f":{parts.port}"), parts.port
+        has_host = HOST.fullmatch(parts.netloc) and parts.port != 0
     except ValueError as error:
         raise FileError(f"not an LDAP URL: {error}") from None
     attributes, scope, filter_, *extensions = (*map(unquote, parts.query.split("?")), "", "", "")[:4]
     base = unquote(parts.path.removeprefix("/"))
     names = [name for name in attributes.split(",") if name]
     problems = {
-        "a host": not HOST.fullmatch(host) or "@" in parts.netloc,
+        "a host": not has_host,
         "a base, such as /OU=Staff,DC=corp,DC=example": not base,
         "a scope: base, one or sub": scope.lower() not in {"", "base", "one", "sub"},
         "names of attributes": not all(map(ATTRIBUTE.fullmatch, names)),
@@ -68,9 +68,8 @@ def parse(url: str) -> Search:
     for wanted, missing in problems.items():
         if missing:
             raise FileError(f"an LDAP URL has {wanted}: ldaps://host/base??sub?(filter)")
-    server = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
     filter_ = filter_ if filter_.startswith("(") else f"({filter_ or 'objectClass=*'})"
-    return Search(server, base, scope.lower() or "sub", filter_, names)
+    return Search(f"{parts.scheme}://{parts.netloc}", base, scope.lower() or "sub", filter_, names)
 
 
 def command(search: Search, bind_dn: str) -> list[str]:
@@ -81,17 +80,6 @@ def command(search: Search, bind_dn: str) -> list[str]:
         *("-b", search.base, "-s", search.scope, "-z", "0", "-E", "pr=500/noprompt"),
         *("-o", "ldif-wrap=no", "-o", f"nettimeout={MAX_CONNECT_S}", search.filter, *search.attributes),
     ]
-
-
-def environment(folder: Path, ca_file: Path | None) -> dict[str, str]:
-    """Return the environment of ldapsearch: no ldaprc of a user's may allow a certificate that is not right."""
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(folder),
-        "LANG": "C.UTF-8",
-        "LDAPTLS_REQCERT": "demand",
-        **({"LDAPTLS_CACERT": str(ca_file.absolute())} if ca_file else {}),
-    }
 
 
 def read(url: str, columns: Columns, bind_dn: str, password_file: Path | None, ca_file: Path | None) -> Iterator[Row]:
@@ -109,29 +97,59 @@ def read(url: str, columns: Columns, bind_dn: str, password_file: Path | None, c
     if wrong := [name for name in search.attributes if not ATTRIBUTE.fullmatch(name)]:
         raise FileError(f"{wrong[0]!r} is no attribute of LDAP")
     try:
-        if ca_file:
-            ssl.create_default_context(cafile=ca_file)
-    except (ssl.SSLError, OSError):
+        ssl.create_default_context(cafile=ca_file)
+    except OSError:
         raise FileError(f"{ca_file} has no certificate in PEM") from None
     # ldapsearch takes the line break at the end of a file for a part of the password.
     password = password_file.read_bytes().rstrip(b"\r\n") if password_file else b""
     if password_file and not password:
         raise FileError(f"{password_file} is empty, and a server would let anybody in as nobody")
-    with tempfile.TemporaryDirectory(prefix="contacts-ldap-") as name:
-        folder = Path(name)
-        try:
-            run(command(search, bind_dn), environment(folder, ca_file), folder, password)
-        except FileError as error:
-            raise FileError(f"{error}{certificate_problem(search.server, ca_file)}") from None
-        with (folder / "answer").open("rb") as answer:
+    with tempfile.TemporaryDirectory(prefix="contacts-ldap-") as folder:
+        path = Path(folder, "answer")
+        run(search, bind_dn, password, ca_file, path)
+        with path.open("rb") as answer:
             yield from files.read(answer, Reading("ldif", columns, ended_well=True))
+
+
+def run(search: Search, bind_dn: str, password: bytes, ca_file: Path | None, path: Path) -> None:
+    """Run ldapsearch, whose answer goes into a file in a folder of its own; raise FileError if it does not end well."""
+    # No ldaprc of a user's may allow a certificate that is not right.
+    env = {"HOME": str(path.parent), "LANG": "C.UTF-8", "LDAPTLS_REQCERT": "demand"}
+    env["PATH"] = os.environ.get("PATH", os.defpath)
+    if ca_file:
+        env["LDAPTLS_CACERT"] = str(ca_file.absolute())
+    try:
+        with path.open("wb") as answer:
+            ended = subprocess.run(  # noqa: S603 # nosec B603
+                command(search, bind_dn),
+                env=env,
+                cwd=path.parent,
+                stdout=answer,
+                stderr=subprocess.PIPE,
+                timeout=MAX_SEARCH_S,
+                check=False,
+                input=password,
+            )
+    except FileNotFoundError:
+        raise FileError(
+            "there is no ldapsearch: install ldap-utils (Debian, Ubuntu) or openldap-clients (Red Hat)"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise FileError(f"the server has not answered in {MAX_SEARCH_S} seconds") from None
+    if ended.returncode:
+        said = " ".join(ended.stderr.decode("utf-8", "replace").split())
+        reason = REASONS.get(ended.returncode, "the search failed")
+        if "Can't contact" in said:
+            reason = REASONS[255]
+        elif "ldap_start_tls" in said:
+            reason = NO_TLS
+        problem = certificate_problem(search.server, ca_file) if search.server.startswith("ldaps:") else ""
+        raise FileError(f"{reason} (ldapsearch: {said or ended.returncode}){problem}")
 
 
 def certificate_problem(server: str, ca_file: Path | None) -> str:
     """Return what is wrong with the certificate of a server, "" if nothing is: ldapsearch says only that it gave up."""
     parts = urlsplit(server)
-    if parts.scheme != "ldaps":
-        return ""
     try:
         context = ssl.create_default_context(cafile=ca_file)
         with socket.create_connection((parts.hostname, parts.port or 636), MAX_CONNECT_S) as connection:
@@ -141,33 +159,3 @@ def certificate_problem(server: str, ca_file: Path | None) -> str:
     except (OSError, ValueError):  # also of a name that is none
         pass
     return ""
-
-
-def run(arguments: list[str], env: dict[str, str], folder: Path, password: bytes) -> None:
-    """Run ldapsearch, whose answer goes into a file of the folder; raise FileError if it does not end well."""
-    with (folder / "answer").open("wb") as answer:
-        try:
-            ended = subprocess.run(  # noqa: S603 # nosec B603
-                arguments,
-                env=env,
-                cwd=folder,
-                stdout=answer,
-                stderr=subprocess.PIPE,
-                timeout=MAX_SEARCH_S,
-                check=False,
-                input=password,
-            )
-        except FileNotFoundError:
-            raise FileError(
-                "there is no ldapsearch: install ldap-utils (Debian, Ubuntu) or openldap-clients (Red Hat)"
-            ) from None
-        except subprocess.TimeoutExpired:
-            raise FileError(f"the server has not answered in {MAX_SEARCH_S} seconds") from None
-    if ended.returncode:
-        said = " ".join(ended.stderr.decode("utf-8", "replace").split())
-        reason = REASONS.get(ended.returncode, "the search failed")
-        if "Can't contact" in said:
-            reason = REASONS[255]
-        elif "ldap_start_tls" in said:
-            reason = NO_TLS
-        raise FileError(f"{reason} (ldapsearch: {said or ended.returncode})")

@@ -1,7 +1,8 @@
 """A row of a file, and which attribute of a contact each of its columns stands for."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from contacts.attributes import ATTRIBUTES
@@ -38,75 +39,60 @@ def on_one_line(text: str) -> str:
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
-class Column(NamedTuple):
-    """What a column stands for: an attribute ("": it is left out), and the rank among the columns for it."""
-
-    attribute: str
-    rank: int = 0
-
-
 def spelling(name: str) -> str:
     """Return a column's name as it is compared: ignoring case, blanks, _ and -."""
     return NOT_SPELLED.sub("", name).lower()
 
 
 # By the spellings of what the attributes are called, also by Active Directory, LDAP and PowerShell. Of several columns
-# for one attribute, the first that has a value counts; its own name before all others.
+# for one attribute, the first here that has a value counts.
 COLUMNS = {
-    spelling(called): Column(name, rank)
-    for name, attribute in ATTRIBUTES.items()
-    for rank, called in enumerate((name, *attribute.other_names))
+    spelling(called): name for name, attribute in ATTRIBUTES.items() for called in (name, *attribute.other_names)
 }
 
 
+@dataclass
 class Columns:
-    """The columns of one file.
+    """The columns of one file."""
 
-    `named` has attributes by the names of columns, as --column says; "" leaves a column out.
-    `advice` returns what to do about an unknown column.
-    """
+    named: Mapping[str, str] = field(default_factory=dict)  # --column: attributes by columns; "" leaves a column out
+    ignore_extra: bool = False
+    advice: Callable[[str], str] = lambda _: ""  # what to do about an unknown column
+    spellings: dict[str, str] = field(default_factory=dict)  # of the names in the file
+    warnings: list[str] = field(default_factory=list)  # of the file, once it is read
 
-    def __init__(
-        self,
-        named: Mapping[str, str] | None = None,
-        ignore_extra: bool = False,
-        advice: Callable[[str], str] = lambda _: "",
-    ) -> None:
-        self.named = named or {}
-        self.table = COLUMNS | {spelling(name): Column(attribute, -1) for name, attribute in self.named.items()}
-        self.ignore_extra = ignore_extra
-        self.advice = advice
-        self.known: dict[str, Column] = {}  # by the names in the file
-        self.warnings: list[str] = []  # of the file, once it is read
+    def __post_init__(self) -> None:
+        named = {spelling(name): attribute for name, attribute in self.named.items()}
+        self.table = named | COLUMNS | named  # once more, as its values count
 
-    def attributes(self, names: Collection[str], where: str = "") -> dict[str, str]:
+    def attributes(self, names: Iterable[str], where: str = "") -> dict[str, str]:
         """Return what columns stand for, by their names; of several for one attribute, the last with a value counts.
 
-        Raise FileError, which says `where` first, if a column is not known, or two have the same name.
+        Raise FileError, which says `where` first, if a column is unknown, or two have the same name.
         """
+        called: dict[str, str] = {}
         for name in names:
-            if name not in self.known:
-                column = self.table.get(spelling(name))
-                if not column and not self.ignore_extra:
-                    known = f"{where}the column {name!r} is not known; there are: {', '.join(ATTRIBUTES)}"
-                    raise FileError(known + self.advice(on_one_line(name)))
-                self.known[name] = column or Column("")
-        named = [(name, self.known[name]) for name in names if self.known[name].attribute]
-        columns = [column for _, column in named]
-        if len(set(columns)) < len(columns):
-            twice = next(column.attribute for column in columns if columns.count(column) > 1)
-            raise FileError(f"{where}there are two columns for {twice}")
-        return {name: column.attribute for name, column in sorted(named, key=lambda each: -each[1].rank)}
+            if name not in self.spellings:
+                self.spellings[name] = spelling(name)
+            key = self.spellings[name]
+            if key not in self.table and not self.ignore_extra:
+                known = f"{where}the column {name!r} is not known; there are: {', '.join(ATTRIBUTES)}"
+                raise FileError(known + self.advice(on_one_line(name)))
+            if key in called and self.table.get(key):
+                raise FileError(f"{where}there are two columns for {self.table[key]}")
+            called[key] = name
+        return {
+            called[key]: attribute for key, attribute in reversed(self.table.items()) if attribute and key in called
+        }
 
     def left_out(self) -> list[str]:
         """Return the columns of the file that stand for nothing."""
-        return [on_one_line(name) or "''" for name, column in self.known.items() if not column.attribute]
+        return [on_one_line(name) or "''" for name, key in self.spellings.items() if not self.table.get(key)]
 
     def check_named(self) -> None:
         """Raise FileError if --column names a column that the file does not have."""
-        present = set(map(spelling, self.known))
-        if missing := [name for name in self.named if spelling(name) not in present]:
-            raise FileError(f"there is no column {', '.join(missing)}; there are: {', '.join(self.known)}")
+        if missing := [name for name in self.named if spelling(name) not in self.spellings.values()]:
+            raise FileError(f"there is no column {', '.join(missing)}; there are: {', '.join(self.spellings)}")
 
 
 class Reading(NamedTuple):

@@ -55,11 +55,8 @@ def format_of(name: str) -> str:
 
 
 def read(file: "io.BufferedReader[Any]", reading: Reading) -> Iterator[Row]:
-    """Yield the rows of a file, in bounded memory.
-
-    Raise FileError if the file is not as `reading` says, or has columns that are no attributes.
-    """
-    before = size_and_change(file)
+    """Yield the rows of a file, in bounded memory; raise FileError if it is not as `reading` says."""
+    before = status_of(file)
     start = file.peek(4)
     encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if start.startswith(mark)), reading.encoding)
     try:
@@ -74,7 +71,8 @@ def read(file: "io.BufferedReader[Any]", reading: Reading) -> Iterator[Row]:
         for row in READERS[reading.format](text, reading):
             line = row.line
             yield row
-        if size_and_change(file) != before:
+        after = status_of(file)
+        if before and after and (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise FileError("it changed while it was read: write it under another name, and rename it when it is done")
     except UnicodeError:
         raise FileError(
@@ -87,16 +85,11 @@ def read(file: "io.BufferedReader[Any]", reading: Reading) -> Iterator[Row]:
 
 
 def status_of(file: "io.BufferedReader[Any]") -> os.stat_result | None:
-    """Return what the system knows of an open file; None of one in memory, as the body of a request."""
+    """Return what the system knows of an open file; None of a pipe, or of one in memory, as the body of a request."""
     with suppress(io.UnsupportedOperation):
-        return os.fstat(file.fileno())
+        status = os.fstat(file.fileno())
+        return status if stat.S_ISREG(status.st_mode) else None
     return None
-
-
-def size_and_change(file: "io.BufferedReader[Any]") -> tuple[int, int]:
-    """Return the size of a file and the time of its last change, by which a change is seen; (0, 0) of a pipe."""
-    status = status_of(file)
-    return (status.st_size, status.st_mtime_ns) if status and stat.S_ISREG(status.st_mode) else (0, 0)
 
 
 class Lines:
@@ -142,10 +135,7 @@ def read_csv(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
 
 
 def cells_of_rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the cells of each row, those of the header first, with the line that they begin on.
-
-    Without a delimiter, the lines tell it. Raise FileError if there is no header.
-    """
+    """Yield the cells of each row, those of the header first, with the line that they begin on."""
     for first in lines:
         if (found := HEAD.fullmatch(first.strip('"\r\n'))) and found[1] != "":
             delimiter = delimiter or found[1] or ""
@@ -164,10 +154,7 @@ def cells_of_rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str]
 
 
 def is_data(cells: list[str], header: list[str], line: int) -> bool:
-    """Return whether cells are a contact's: not blank, as spreadsheets end a file, nor the head of one joined to it.
-
-    Raise FileError for another header, whose rows would be read by the first.
-    """
+    """Return whether cells are a contact's: not blank, as spreadsheets end a file, nor the head of one joined to it."""
     first = cells[0] if cells else ""
     if (not first.strip() or HEAD.fullmatch(first)) and not "".join(cells[1:]).strip():
         return False

@@ -99,10 +99,7 @@ def read_array(scanner: Scanner, reading: Reading) -> Iterator[Row]:
 
 
 def read_answer(scanner: Scanner, reading: Reading) -> Iterator[Row]:
-    """Yield the contacts of an answer to GET /contacts whose brace is taken, this service's or Genesys Web Services'.
-
-    Raise FileError if it is no list of contacts, or not a whole one.
-    """
+    """Yield the contacts of an answer to GET /contacts whose brace is taken; raise FileError if it lacks some."""
     members: dict[str, Any] = {}
     count = None
     for _ in scanner.items("}"):

@@ -45,10 +45,7 @@ class Search(NamedTuple):
 
 
 def parse(url: str) -> Search:
-    """Return what an LDAP URL names (RFC 4516, but for its scope: without one, all below the base is searched).
-
-    Raise FileError if it is not one.
-    """
+    """Return what an LDAP URL (RFC 4516) names; without a scope, all below the base. Raise FileError if it is none."""
     try:
         parts = urlsplit(url)
         has_host = HOST.fullmatch(parts.netloc) and parts.port != 0
@@ -83,10 +80,7 @@ def command(search: Search, bind_dn: str) -> list[str]:
 
 
 def read(url: str, columns: Columns, bind_dn: str, password_file: Path | None, ca_file: Path | None) -> Iterator[Row]:
-    """Yield the entries that an LDAP URL names as rows, once all of them are here.
-
-    Raise FileError if the answer is not whole, and say why.
-    """
+    """Yield the entries that an LDAP URL names as rows, once all are here; raise FileError unless it is whole."""
     search = parse(url)
     if bool(bind_dn) != bool(password_file):
         raise FileError("--bind-dn and --password-file go together")

@@ -19,7 +19,7 @@ PAGE_END = re.compile(r"(?:# )?pagedresults: (?:.*\s)?cookie=(.*)")
 RESERVED = {"dn", "changetype", "version", "ref", "search", "result", "control", "pagedresults", "matcheddn", "text"}
 
 Line = tuple[int, list[str]]  # its number, and the parts that it is folded into
-Values = dict[str, list[str | bytes]]
+Values = dict[str, list[bytes]]
 
 
 def blocks(lines: Iterable[str]) -> Iterator[tuple[list[Line], bool]]:
@@ -62,8 +62,9 @@ def read_ldif(lines: Iterable[str], reading: Reading) -> Iterator[Row]:
         elif values.keys() - RESERVED:
             raise FileError(f"line {first}: an entry without its dn; is the beginning cut off?")
         elif "result" in values:
-            if not str(values["result"][0]).startswith("0 "):
-                raise FileError(f"the search failed: {values['result'][0]!s}")
+            result = values["result"][0].decode()
+            if not result.startswith("0 "):
+                raise FileError(f"the search failed: {result}")
             complete = complete if paged else closed
     if not complete and (paged or not reading.ended_well):
         raise FileError(
@@ -84,7 +85,7 @@ def add_value(values: Values, line: str, number: int) -> None:
     if options:  # displayName;lang-de stands beside the value that counts
         return
     try:
-        values.setdefault(name, []).append(b64decode(value, validate=True) if kind else value)
+        values.setdefault(name, []).append(b64decode(value, validate=True) if kind else value.encode())
     except Base64Error:
         raise FileError(f"line {number}: {name} is not base64; is the file cut off?") from None
 
@@ -99,17 +100,14 @@ def entry_row(line: int, values: Values, reading: Reading) -> Row:
     problem = ""
     for name, attribute in reading.columns.attributes(values, f"line {line}: ").items():
         try:
-            given = [text(attribute, value) for value in values[name]]
+            # objectGUID is 16 bytes; some are 16 letters by chance, and not in base64. Microsoft prints the first three
+            # parts of a GUID as little-endian numbers.
+            given = [
+                UUID(bytes_le=value).hex if attribute == "id" and len(value) == 16 else value.decode()
+                for value in values[name]
+            ]
         except UnicodeDecodeError:
             given, problem = [], f"{name} is not text."
         if filled := [value for value in given if not is_blank(value)]:
             members[attribute] = min(filled)
     return Row(line, members, problem)
-
-
-def text(attribute: str, value: str | bytes) -> str:
-    """Return a value as text; a GUID of 16 bytes as Microsoft prints it, whose first three parts are little-endian."""
-    written = value if isinstance(value, bytes) else value.encode()
-    if attribute == "id" and len(written) == 16:  # some are 16 letters by chance, and not in base64
-        return UUID(bytes_le=written).hex
-    return written.decode()

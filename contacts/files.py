@@ -41,9 +41,8 @@ HEAD = re.compile(r"#TYPE\b.*|(?i:sep)=(.?)")
 
 # A spreadsheet runs a cell that begins like this as a formula. An apostrophe before it keeps it text.
 FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
-# A formula that is nothing but text, as programs write numbers for spreadsheets: ="0123".
-TEXT_FORMULA = re.compile('="([^"]*)"')
-PROTECTED = re.compile("'|=\"")
+# Such an apostrophe, or a formula that is nothing but text, as programs write numbers for spreadsheets: ="0123".
+PROTECTION = re.compile(rf"""\A'(?={FORMULA.pattern})|\A="([^"]*)"\Z""")
 
 
 def format_of(name: str) -> str:
@@ -57,8 +56,8 @@ def format_of(name: str) -> str:
 def read(file: "io.BufferedReader[Any]", reading: Reading) -> Iterator[Row]:
     """Yield the rows of a file, in bounded memory; raise FileError if it is not as `reading` says."""
     before = status_of(file)
-    start = file.peek(4)
-    encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if start.startswith(mark)), reading.encoding)
+    marked = (name for mark, name in BYTE_ORDER_MARKS.items() if file.peek(4).startswith(mark))
+    encoding = next(marked, reading.encoding)
     try:
         # newline="": the line breaks in a quoted cell stay as they are (and the row is refused for them).
         text = io.TextIOWrapper(file, encoding=encoding, newline="" if reading.format == "csv" else None)
@@ -127,7 +126,8 @@ def read_csv(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
             problem = counts if len(cells) > len(header) else ""  # those at the end of a row may be missing
             if not problem and not lines.last.endswith(("\n", "\r")):
                 raise FileError(f"line {line}: the last line has no end. {counts} Is the file cut off?")
-        given = list(map(unescaped, cells)) if PROTECTED.search("".join(cells)) else cells
+        whole = "".join(cells)
+        given = [PROTECTION.sub(r"\1", cell) for cell in cells] if "'" in whole or '="' in whole else cells
         values = {name: given[at] for at, name in named if at < len(given) and not is_blank(given[at])}
         yield Row(line, values, problem, readable=not problem)
     if not lines.last.endswith(("\n", "\r")):
@@ -196,23 +196,11 @@ def write_json(text: TextIO, contacts: Iterable[str], *_: object) -> None:
     text.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
-def write_ndjson(text: TextIO, contacts: Iterable[str], *_: object) -> None:
-    """Write contacts, each as JSON, one per line."""
-    text.writelines(f"{contact}\n" for contact in contacts)
-
-
 WRITERS: dict[str, Callable[[TextIO, Iterable[str], list[str], bool], None]] = {
     "csv": write_csv,
     "json": write_json,
-    "ndjson": write_ndjson,
+    "ndjson": lambda text, contacts, *_: text.writelines(f"{contact}\n" for contact in contacts),
 }
-
-
-def unescaped(cell: str) -> str:
-    """Return the value of a CSV cell, without what keeps it from being a formula, or makes it text."""
-    if found := TEXT_FORMULA.fullmatch(cell):
-        return found[1]
-    return cell[1:] if cell[:1] == "'" and FORMULA.match(cell) else cell
 
 
 def escaped(value: str) -> str:

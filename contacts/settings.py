@@ -134,55 +134,18 @@ def allowed_origins(value: str) -> list[str]:
     return origins
 
 
-def switch(value: str) -> bool:
-    """Return whether a setting is on."""
-    if value.lower() not in {"1", "on", "true", "yes", "0", "off", "false", "no", ""}:
-        raise ValueError("give on or off")
-    return value.lower() in {"1", "on", "true", "yes"}
+def form(pattern: str, advice: str, read: Callable[[str], Any] = str) -> Callable[[str], Any]:
+    """Return the check of a value that has a form, ignoring case; `read` makes of it what it stands for."""
+
+    def check(value: str) -> Any:
+        if not re.fullmatch(pattern, value, re.IGNORECASE | re.ASCII):
+            raise ValueError(advice)
+        return read(value)
+
+    return check
 
 
-def url_prefix(value: str) -> str:
-    """Check a path such as /api/v2."""
-    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", value):
-        raise ValueError("give a path that begins with / and does not end with one, such as /api/v2")
-    return value
-
-
-def digits(value: str) -> str:
-    """Check a prefix of the numbering plan."""
-    if not re.fullmatch(r"[0-9]{0,8}", value):
-        raise ValueError("give digits, such as 49, or nothing")
-    return value
-
-
-def country_code(value: str) -> str:
-    """Check a country code; none begins with 0 (ITU-T E.164)."""
-    if value.startswith("0"):
-        raise ValueError("give the country code alone, without 0 or 00 before it, such as 49, or nothing")
-    return digits(value)
-
-
-def seconds(value: str) -> float:
-    """Check a time limit."""
-    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", value) or not float(value):
-        raise ValueError("give seconds, such as 10 or 2.5")
-    return float(value)
-
-
-def log_level(value: str) -> str:
-    """Check the name of a log level."""
-    levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-    if value.upper() not in levels:
-        raise ValueError(f"give one of {', '.join(levels)}")
-    return value.upper()
-
-
-def log_format(value: str) -> str:
-    """Check the name of a log format."""
-    if value.lower() not in {"text", "json"}:
-        raise ValueError("give text or json")
-    return value.lower()
-
+PLAN_ADVICE = "give digits, such as 49, or nothing"
 
 CHECKS: dict[str, Callable[[str], Any]] = {
     "DATABASE": database,
@@ -191,14 +154,21 @@ CHECKS: dict[str, Callable[[str], Any]] = {
     "ROLES": roles,
     "USER_HEADER": header_name,
     "ALLOWED_ORIGINS": allowed_origins,
-    "URL_PREFIX": url_prefix,
-    "GWS_CLIENTS": switch,
-    "COUNTRY_CODE": country_code,
-    "TRUNK_PREFIX": digits,
-    "INTERNATIONAL_PREFIX": digits,
-    "READ_TIMEOUT": seconds,
-    "LOG_LEVEL": log_level,
-    "LOG_FORMAT": log_format,
+    "URL_PREFIX": form(
+        r"(/[A-Z0-9._~-]+)*", "give a path that begins with / and does not end with one, such as /api/v2"
+    ),
+    "GWS_CLIENTS": form(
+        "(1|on|true|yes|0|off|false|no)?", "give on or off", lambda value: value.lower() in {"1", "on", "true", "yes"}
+    ),
+    # None begins with 0 (ITU-T E.164).
+    "COUNTRY_CODE": form("([1-9][0-9]{0,7})?", f"{PLAN_ADVICE}: the country code without 0 or 00 before it"),
+    "TRUNK_PREFIX": form("[0-9]{0,8}", PLAN_ADVICE),
+    "INTERNATIONAL_PREFIX": form("[0-9]{0,8}", PLAN_ADVICE),
+    "READ_TIMEOUT": form(r"(?=.*[1-9])[0-9]{1,4}([.][0-9]{1,3})?", "give seconds, such as 10 or 2.5", float),
+    "LOG_LEVEL": form(
+        "DEBUG|INFO|WARNING|ERROR|CRITICAL", "give one of DEBUG, INFO, WARNING, ERROR, CRITICAL", str.upper
+    ),
+    "LOG_FORMAT": form("text|json", "give text or json", str.lower),
 }
 
 

@@ -59,7 +59,8 @@ def build(path, monkeypatch):
     level = logging.getLogger("contacts").level
     yield make
     logging.getLogger("contacts").setLevel(level)
-    db.close()
+    if db.database:  # an application that was refused names none
+        db.close()
 
 
 def test_defaults(build, monkeypatch, tmp_path):

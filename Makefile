@@ -9,7 +9,7 @@ VERSION = $(shell sed -n 's/^ *API_VERSION="\(.*\)".*/\1/p' app.py)
 # Who may name a role when the service is run from here: this machine.
 run demo: export CONTACTS_TRUSTED_PROXIES ?= 127.0.0.1,::1
 
-.PHONY: run demo install bundle test load torture pressure attack ldap fuzz fuzz-long api browser deploy-test audit next lint bench bench-quick bench-million bench-sync bench-find clean
+.PHONY: run demo install bundle test docs load torture pressure attack ldap fuzz fuzz-long api browser deploy-test audit next lint bench bench-quick bench-million bench-sync bench-find clean
 
 # Serve contacts.db on http://127.0.0.1:8000
 run: .venv/run
@@ -38,6 +38,10 @@ bundle: .venv/run
 # Run the tests, on all cores
 test: .venv/dev
 	$(BIN)/python -m pytest -m "not slow" --numprocesses auto
+
+# Run the commands of README.md and docs/, and compare what they print
+docs: .venv/dev
+	$(BIN)/python -m pytest tests/test_docs.py
 
 # Run the tests of a large sync beside the running service
 load: .venv/dev

@@ -141,6 +141,7 @@ def serve(project, environment, tmp_path):
             process.wait(40)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "target"), [(page, target) for target in ("run", "demo") for page in marked(target)])
 def test_commands_print_what_the_page_says(page, target, serve, shell, project):
     port = serve(target)
@@ -149,6 +150,7 @@ def test_commands_print_what_the_page_says(page, target, serve, shell, project):
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", marked("shell"))
 def test_commands_that_need_no_service_print_what_the_page_says(page, shell):
     follow(shell, examples(page, "shell"))

@@ -9,7 +9,6 @@ from enum import IntEnum
 from itertools import islice
 from typing import Any
 
-import peewee
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.http import HTTP_STATUS_CODES
@@ -157,35 +156,24 @@ def unavailable(error: Exception) -> str:
     return ""
 
 
-def storage_error(error: Exception) -> Response:
-    """Answer 503 if the error is temporary or fixable, else 500; the details go to the log only."""
-    message = unavailable(error)
-    if not message:
-        return unexpected_error(error)
-    log.error("request failed", extra={"fields": {**about_request(), "error": str(error)}})
-    return envelope(unavailable_error(f"{message} Nothing was changed; try again."))
-
-
 def unavailable_error(message: str) -> ApiError:
     """Return the answer that the service cannot do this now."""
     return ApiError(503, StatusCode.INTERNAL, message, headers=[("Retry-After", RETRY_AFTER_S)])
 
 
-def unexpected_error(error: Exception) -> Response:
-    """Answer 500 to a bug, and log where it happened."""
-    log.error("request failed", extra={"fields": about_request()}, exc_info=error)
-    return envelope(InternalServerError())
-
-
-def about_request() -> dict[str, str]:
-    """Return what the log says of a request that failed; not its path, which may hold private data."""
+def failed(error: Exception) -> Response:
+    """Answer 503 if the error is temporary or fixable, else 500; the details go to the log only."""
     known = facts()
-    return {"method": known.method, "route": known.route, "id": known.request_id}
+    # Not its path, which may hold private data.
+    fields = {"method": known.method, "route": known.route, "id": known.request_id}
+    if message := unavailable(error):
+        log.error("request failed", extra={"fields": {**fields, "error": str(error)}})
+        return envelope(unavailable_error(f"{message} Nothing was changed; try again."))
+    log.error("request failed", extra={"fields": fields}, exc_info=error)
+    return envelope(InternalServerError())
 
 
 def init_app(app: Flask) -> None:
     """Answer every error here. After flask-smorest's registration, whose handler of HTTPException this one replaces."""
     app.register_error_handler(HTTPException, envelope)
-    for storage in (peewee.DatabaseError, sqlite3.Error, OSError):
-        app.register_error_handler(storage, storage_error)
-    app.register_error_handler(Exception, unexpected_error)
+    app.register_error_handler(Exception, failed)

@@ -31,42 +31,36 @@ FORWARDED = {
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-class Forwarded:
+def forwarded(app: "WSGIApplication", trusted: Peers) -> "WSGIApplication":
     """WSGI middleware: Werkzeug's ProxyFix for X-Forwarded-Proto, -Host and -Prefix, from trusted proxies only."""
+    # x_for=0: REMOTE_ADDR stays the direct peer, on which trust is decided.
+    fixed = ProxyFix(app, x_for=0, x_proto=1, x_host=1, x_prefix=1)
 
-    def __init__(self, app: "WSGIApplication", trusted: Peers) -> None:
-        self.app = app
-        self.trusted = trusted
-        # x_for=0: REMOTE_ADDR stays the direct peer, on which trust is decided.
-        self.fixed = ProxyFix(app, x_for=0, x_proto=1, x_host=1, x_prefix=1)
-
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Pass the request on."""
-        if FORWARDED.keys().isdisjoint(environ) or not is_trusted(environ.get("REMOTE_ADDR", ""), self.trusted):
-            return self.app(environ, start_response)
+    def call(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if FORWARDED.keys().isdisjoint(environ) or not is_trusted(environ.get("REMOTE_ADDR", ""), trusted):
+            return app(environ, start_response)
         for header, form in FORWARDED.items():
             # The last of several values is the proxy's own.
             value = environ.get(header, "").rpartition(",")[2].strip().removesuffix("/")
             environ[header] = value if form.fullmatch(value) else ""
-        return self.fixed(environ, start_response)
+        return fixed(environ, start_response)
+
+    return call
 
 
-class Ampersand:
+def ampersand(app: "WSGIApplication", contacts_path: str) -> "WSGIApplication":
     """WSGI middleware: /contacts&type=User, as the reference prints its first example, is /contacts?type=User."""
 
-    def __init__(self, app: "WSGIApplication", contacts_path: str) -> None:
-        self.app = app
-        self.contacts_path = contacts_path
-
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Pass the request on."""
-        path, ampersand, _ = environ["PATH_INFO"].partition("&")
-        if ampersand and path.rstrip("/") == self.contacts_path:
+    def call(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path, found, _ = environ["PATH_INFO"].partition("&")
+        if found and path.rstrip("/") == contacts_path:
             # The query as it was sent, with its escapes, which PATH_INFO does not have any more.
             decoded = quote(environ["PATH_INFO"], safe="/&=+,*", encoding="latin-1") + f"?{environ['QUERY_STRING']}"
             sent = re.split("&|%26", environ.get("RAW_URI") or decoded, maxsplit=1)[1].replace("?", "&", 1)
             environ = {**environ, "PATH_INFO": path, "QUERY_STRING": sent}
-        return self.app(environ, start_response)
+        return app(environ, start_response)
+
+    return call
 
 
 def begin() -> None:
@@ -101,7 +95,7 @@ def sent(known: Facts, status: int) -> None:
 
 def init_app(app: Flask) -> None:
     """Register the hooks; first of all, so that they see every request."""
-    ampersand = Ampersand(app.wsgi_app, f"{app.config['URL_PREFIX']}/contacts")
-    app.wsgi_app = Forwarded(ampersand, app.config["TRUSTED_PROXIES"])  # type: ignore[method-assign]
+    inner = ampersand(app.wsgi_app, f"{app.config['URL_PREFIX']}/contacts")
+    app.wsgi_app = forwarded(inner, app.config["TRUSTED_PROXIES"])  # type: ignore[assignment, method-assign]
     app.before_request(begin)
     app.after_request(finish)

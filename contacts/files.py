@@ -24,13 +24,10 @@ EXTENSIONS = {
     **{".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".ldif": "ldif"},
 }
 
-# UTF-32's begins as UTF-16's does.
 BYTE_ORDER_MARKS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
+    "utf-8-sig": (codecs.BOM_UTF8,),
+    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),  # begins as UTF-16's does
+    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
 }
 
 MAX_LINE_CHARACTERS = 1 << 20
@@ -56,8 +53,8 @@ def format_of(name: str) -> str:
 def read(file: "io.BufferedReader[Any]", reading: Reading) -> Iterator[Row]:
     """Yield the rows of a file, in bounded memory; raise FileError if it is not as `reading` says."""
     before = status_of(file)
-    marked = (name for mark, name in BYTE_ORDER_MARKS.items() if file.peek(4).startswith(mark))
-    encoding = next(marked, reading.encoding)
+    start = file.peek(4)
+    encoding = next((name for name, marks in BYTE_ORDER_MARKS.items() if start.startswith(marks)), reading.encoding)
     try:
         # newline="": the line breaks in a quoted cell stay as they are (and the row is refused for them).
         text = io.TextIOWrapper(file, encoding=encoding, newline="" if reading.format == "csv" else None)
@@ -115,17 +112,16 @@ def read_csv(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
         header.pop()  # a delimiter at the end of the line
     named = [(header.index(name), attribute) for name, attribute in reading.columns.attributes(header).items()]
     spelled = list(map(spelling, header))
+    known = {*COLUMNS, *spelled}
     for line, cells in rows:
         while len(cells) > len(header) and not cells[-1].strip():
             cells.pop()
-        if not is_data(cells, spelled, line):
+        if not is_data(cells, spelled, known, line):
             continue
-        problem = ""
-        if len(cells) != len(header):
-            counts = f"Has {len(cells)} cells, and the header has {len(header)}."
-            problem = counts if len(cells) > len(header) else ""  # those at the end of a row may be missing
-            if not problem and not lines.last.endswith(("\n", "\r")):
-                raise FileError(f"line {line}: the last line has no end. {counts} Is the file cut off?")
+        counts = "" if len(cells) == len(header) else f"Has {len(cells)} cells, and the header has {len(header)}."
+        if len(cells) < len(header) and not lines.last.endswith(("\n", "\r")):
+            raise FileError(f"line {line}: the last line has no end. {counts} Is the file cut off?")
+        problem = counts if len(cells) > len(header) else ""  # those at the end of a row may be missing
         whole = "".join(cells)
         given = [PROTECTION.sub(r"\1", cell) for cell in cells] if "'" in whole or '="' in whole else cells
         values = {name: given[at] for at, name in named if at < len(given) and not is_blank(given[at])}
@@ -153,17 +149,15 @@ def cells_of_rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str]
         raise FileError(f"line {line}: {error}; is the file cut off, or a quote not closed?") from None
 
 
-def is_data(cells: list[str], header: list[str], line: int) -> bool:
+def is_data(cells: list[str], header: list[str], known: set[str], line: int) -> bool:
     """Return whether cells are a contact's: not blank, as spreadsheets end a file, nor the head of one joined to it."""
     first = cells[0] if cells else ""
     if (not first.strip() or HEAD.fullmatch(first)) and not "".join(cells[1:]).strip():
         return False
-    name = spelling(first)
-    if name not in header and name not in COLUMNS:
+    if spelling(first) not in known:
         return True
-    known = COLUMNS.keys() | header
     again = list(map(spelling, cells))
-    names = list(filter(None, again))
+    names = [name for name in again if name]
     if again != header and known.issuperset(names) and len(names) == len(set(names)) > 1:
         raise FileError(f"line {line}: other columns begin here: sync the files that were joined one by one")
     return again != header

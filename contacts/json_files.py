@@ -32,9 +32,8 @@ class Scanner:
         """Return the next character that is not blank, or "" at the end; the value there is wholly in the buffer."""
         while True:
             self.move(BLANKS.match(self.buffer, self.position).end())  # type: ignore[union-attr]
-            is_full = len(self.buffer) - self.position >= READ_CHARACTERS
-            chunk = "" if is_full else self.text.read(READ_CHARACTERS)
-            if not chunk:
+            has_value = len(self.buffer) - self.position >= READ_CHARACTERS
+            if has_value or not (chunk := self.text.read(READ_CHARACTERS)):
                 return self.buffer[self.position : self.position + 1]
             self.buffer, self.position = self.buffer[self.position :] + chunk, 0
 
@@ -81,11 +80,10 @@ DECODER = json.JSONDecoder(object_pairs_hook=unique)
 def read_json(text: io.TextIOBase, reading: Reading) -> Iterator[Row]:
     """Yield the objects of a JSON array, or of an answer to GET /contacts, one at a time."""
     scanner = Scanner(text)
-    readers = {"[": read_array, "{": read_answer}
-    opening = scanner.take()
-    if opening not in readers:
+    reader = {"[": read_array, "{": read_answer}.get(scanner.take())
+    if not reader:
         raise FileError("a JSON file is one array of objects: [ {…}, {…} ], or an answer to GET /contacts")
-    yield from readers[opening](scanner, reading)
+    yield from reader(scanner, reading)
     if scanner.peek():
         raise FileError(f"line {scanner.line}: there is more behind the array")
 
@@ -145,7 +143,7 @@ def object_row(value: Any, line: int, reading: Reading) -> Row:
     try:
         members = gws.plain(value)
     except ValueError as error:
-        members, problem = {name: value[name] for name in value if name not in gws.GWS_ATTRIBUTES}, str(error)
+        members, problem = gws.plain(value | {"phoneNumbers": None}), str(error)
     values = {}
     for name, attribute in reading.columns.attributes(members, f"line {line}: ").items():
         # An integer becomes text: employee IDs and extensions are often written as one.

@@ -62,9 +62,8 @@ def parse(url: str) -> Search:
         "no extensions, and no fragment": any(extensions) or bool(parts.fragment),
         "one line of text": not f"{base}{filter_}".isprintable(),
     }
-    for wanted, missing in problems.items():
-        if missing:
-            raise FileError(f"an LDAP URL has {wanted}: ldaps://host/base??sub?(filter)")
+    if wanted := [each for each, is_missing in problems.items() if is_missing]:
+        raise FileError(f"an LDAP URL has {wanted[0]}: ldaps://host/base??sub?(filter)")
     filter_ = filter_ if filter_.startswith("(") else f"({filter_ or 'objectClass=*'})"
     return Search(f"{parts.scheme}://{parts.netloc}", base, scope.lower() or "sub", filter_, names)
 

@@ -18,24 +18,24 @@ PAGE_END = re.compile(r"(?:# )?pagedresults: (?:.*\s)?cookie=(.*)")
 # Names of lines that are no attributes, in entries and around them.
 RESERVED = {"dn", "changetype", "version", "ref", "search", "result", "control", "pagedresults", "matcheddn", "text"}
 
-Line = tuple[int, list[str]]  # its number, and the parts that it is folded into
 Values = dict[str, list[bytes]]
 
 
-def blocks(lines: Iterable[str]) -> Iterator[tuple[list[Line], bool]]:
-    """Yield the lines between blank lines, and whether one came behind; raise FileError if the last line has no end."""
-    block: list[Line] = []
+def blocks(lines: Iterable[str]) -> Iterator[tuple[dict[int, list[str]], bool]]:
+    """Yield the lines between blank lines by number, in parts, and if one followed; raise FileError for a cut line."""
+    block: dict[int, list[str]] = {}
+    parts: list[str] = []
     for number, line in enumerate(lines, 1):
         written = line.rstrip("\r\n")
         if line == written:
             raise FileError(f"line {number} has no end; is the file cut off?")
         if written.startswith(" ") and block:
-            block[-1][1].append(written[1:])
+            parts.append(written[1:])
         elif written:
-            block.append((number, [written]))
+            block[number] = parts = [written]
         elif block:
             yield block, True
-            block = []
+            block = {}
     if block:
         yield block, False
 
@@ -45,7 +45,7 @@ def read_ldif(lines: Iterable[str], reading: Reading) -> Iterator[Row]:
     begun = paged = complete = False
     for block, closed in blocks(lines):
         values: Values = {}
-        for number, parts in block:
+        for number, parts in block.items():
             line = "".join(parts)
             if BEGINNING.fullmatch(line):
                 if begun and not complete:
@@ -55,7 +55,7 @@ def read_ldif(lines: Iterable[str], reading: Reading) -> Iterator[Row]:
                 paged, complete = True, not found[1].strip()
             if not line.startswith("#"):
                 add_value(values, line, number)
-        first = block[0][0]
+        first = min(block)
         if "dn" in values:
             begun, complete = True, False
             yield entry_row(first, values, reading)
@@ -99,13 +99,10 @@ def entry_row(line: int, values: Values, reading: Reading) -> Row:
     members: dict[str, str] = {}
     problem = ""
     for name, attribute in reading.columns.attributes(values, f"line {line}: ").items():
+        # objectGUID has 16 bytes; Microsoft prints the first three parts of a GUID as little-endian numbers.
+        guid_length = 16 if attribute == "id" else None
         try:
-            # objectGUID is 16 bytes; some are 16 letters by chance, and not in base64. Microsoft prints the first three
-            # parts of a GUID as little-endian numbers.
-            given = [
-                UUID(bytes_le=value).hex if attribute == "id" and len(value) == 16 else value.decode()
-                for value in values[name]
-            ]
+            given = [UUID(bytes_le=each).hex if len(each) == guid_length else each.decode() for each in values[name]]
         except UnicodeDecodeError:
             given, problem = [], f"{name} is not text."
         if filled := [value for value in given if not is_blank(value)]:

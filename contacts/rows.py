@@ -46,9 +46,7 @@ def spelling(name: str) -> str:
 
 # By the spellings of what the attributes are called, also by Active Directory, LDAP and PowerShell. Of several columns
 # for one attribute, the first here that has a value counts.
-COLUMNS = {
-    spelling(called): name for name, attribute in ATTRIBUTES.items() for called in (name, *attribute.other_names)
-}
+COLUMNS = {spelling(called): name for name, each in ATTRIBUTES.items() for called in (name, *each.other_names)}
 
 
 @dataclass
@@ -66,10 +64,7 @@ class Columns:
         self.table = named | COLUMNS | named  # once more, as its values count
 
     def attributes(self, names: Iterable[str], where: str = "") -> dict[str, str]:
-        """Return what columns stand for, by their names; of several for one attribute, the last with a value counts.
-
-        Raise FileError, which says `where` first, if a column is unknown, or two have the same name.
-        """
+        """Return the attributes of columns, the one that counts last; raise FileError for an unknown or double one."""
         called: dict[str, str] = {}
         for name in names:
             if name not in self.spellings:
@@ -81,9 +76,7 @@ class Columns:
             if key in called and self.table.get(key):
                 raise FileError(f"{where}there are two columns for {self.table[key]}")
             called[key] = name
-        return {
-            called[key]: attribute for key, attribute in reversed(self.table.items()) if attribute and key in called
-        }
+        return {called[key]: found for key, found in reversed(self.table.items()) if found and key in called}
 
     def left_out(self) -> list[str]:
         """Return the columns of the file that stand for nothing."""

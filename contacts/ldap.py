@@ -98,25 +98,23 @@ def read(url: str, columns: Columns, bind_dn: str, password_file: Path | None, c
     if password_file and not password:
         raise FileError(f"{password_file} is empty, and a server would let anybody in as nobody")
     with tempfile.TemporaryDirectory(prefix="contacts-ldap-") as folder:
-        path = Path(folder, "answer")
-        run(search, bind_dn, password, ca_file, path)
-        with path.open("rb") as answer:
+        run(search, bind_dn, password, ca_file, folder)
+        with Path(folder, "answer").open("rb") as answer:
             yield from files.read(answer, Reading("ldif", columns, ended_well=True))
 
 
-def run(search: Search, bind_dn: str, password: bytes, ca_file: Path | None, path: Path) -> None:
+def run(search: Search, bind_dn: str, password: bytes, ca_file: Path | None, folder: str) -> None:
     """Run ldapsearch, whose answer goes into a file in a folder of its own; raise FileError if it does not end well."""
     # No ldaprc of a user's may allow a certificate that is not right.
-    env = {"HOME": str(path.parent), "LANG": "C.UTF-8", "LDAPTLS_REQCERT": "demand"}
-    env["PATH"] = os.environ.get("PATH", os.defpath)
+    env = {"HOME": folder, "LANG": "C.UTF-8", "LDAPTLS_REQCERT": "demand", "PATH": os.getenv("PATH", os.defpath)}
     if ca_file:
         env["LDAPTLS_CACERT"] = str(ca_file.absolute())
     try:
-        with path.open("wb") as answer:
+        with Path(folder, "answer").open("wb") as answer:
             ended = subprocess.run(  # noqa: S603 # nosec B603
                 command(search, bind_dn),
                 env=env,
-                cwd=path.parent,
+                cwd=folder,
                 stdout=answer,
                 stderr=subprocess.PIPE,
                 timeout=MAX_SEARCH_S,

@@ -42,13 +42,13 @@ def blocks(lines: Iterable[str]) -> Iterator[tuple[dict[int, list[str]], bool]]:
 
 def read_ldif(lines: Iterable[str], reading: Reading) -> Iterator[Row]:
     """Yield the entries of an answer; raise FileError if it failed, or is not shown to be whole."""
-    begun = paged = complete = False
+    paged, complete = False, None  # None: no answer has begun
     for block, closed in blocks(lines):
         values: Values = {}
         for number, parts in block.items():
             line = "".join(parts)
             if BEGINNING.fullmatch(line):
-                if begun and not complete:
+                if complete is False:
                     raise FileError(f"line {number}: another answer begins, and the one before has no end")
                 paged = False
             elif found := PAGE_END.fullmatch(line):
@@ -57,7 +57,7 @@ def read_ldif(lines: Iterable[str], reading: Reading) -> Iterator[Row]:
                 add_value(values, line, number)
         first = min(block)
         if "dn" in values:
-            begun, complete = True, False
+            complete = False
             yield entry_row(first, values, reading)
         elif values.keys() - RESERVED:
             raise FileError(f"line {first}: an entry without its dn; is the beginning cut off?")

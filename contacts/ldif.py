@@ -2,7 +2,6 @@
 
 import re
 from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Iterable, Iterator
 from uuid import UUID
 
@@ -86,7 +85,7 @@ def add_value(values: Values, line: str, number: int) -> None:
         return
     try:
         values.setdefault(name, []).append(b64decode(value, validate=True) if kind else value.encode())
-    except Base64Error:
+    except ValueError:  # also of characters that are not ASCII
         raise FileError(f"line {number}: {name} is not base64; is the file cut off?") from None
 
 

@@ -504,6 +504,7 @@ CUT = {
     "not LDIF": f"name,phone\n{END}",
     "a value in a file": f"dn: a\ncn:< file:///etc/passwd\n\n{END}",
     "not base64": f"dn: a\ncn:: ???\n\n{END}",
+    "not even ASCII in base64": f"dn: a\ncn:: é\n\n{END}",
 }
 
 

@@ -26,7 +26,7 @@ PRAGMAS = {
 
 
 class Incoming(Table):
-    """A row of the file; of a bad one, the reasons and the values as they were, as JSON."""
+    """A row of the file; of a bad one also the reasons, as JSON."""
 
     number = peewee.AutoField()
     line = peewee.IntegerField()
@@ -35,10 +35,9 @@ class Incoming(Table):
     key = peewee.TextField(null=True)
     phone_key = peewee.TextField(null=True)  # of Custom contacts only
     match_key = peewee.TextField(null=True)  # of the attribute that Users are matched by before userName
-    contact = peewee.TextField(null=True)  # JSON as the API prints it, without the id
+    contact = peewee.TextField()  # JSON as the API prints it, without the id; of a row that was read as bad, as it was
     seq = peewee.IntegerField(null=True)  # of the contact that the row is matched with
     reasons = peewee.TextField(null=True)
-    given = peewee.TextField(null=True)
 
     class Meta:
         temporary = True
@@ -56,8 +55,9 @@ class Difference(Table):
         temporary = True
 
 
-INCOMING_COLUMNS = ("line", "nth", "id", "key", "phone_key", "match_key", "contact", "reasons", "given")
+INCOMING_COLUMNS = ("line", "nth", "id", "key", "phone_key", "match_key", "contact", "reasons")
 NO_VALUES = dict.fromkeys(INCOMING_COLUMNS)
+JSON_NAMES = tuple(name for name in ATTRIBUTES if name != "id")
 
 GOOD = Incoming.reasons.is_null()
 PLACE = fn.PRINTF(Case(None, [(Incoming.nth > 0, "line %d, contact %d")], "line %d"), Incoming.line, Incoming.nth)
@@ -117,12 +117,11 @@ class Staging:
         if reasons:  # the contact that a bad row names stays as it is; unpaired surrogates cannot be stored
             texts = {name: value for name, value in row.values.items() if isinstance(value, str)}
             given = {name: text.strip().encode("utf-8", "replace").decode() for name, text in texts.items()}
+            kept = {"contact": json.dumps(row.values, default=str), "reasons": json.dumps(reasons)}
+        else:
+            kept = {"contact": encode_json({name: contact[name] for name in JSON_NAMES if name in contact})}
         keys = {column: each.make_key(given[each.name]) for column, each in self.keys.items() if each.name in given}
-        columns: dict[str, Any] = {**NO_VALUES, "line": row.line, "nth": row.nth, **keys}
-        if reasons:
-            return columns | {"reasons": json.dumps(reasons), "given": json.dumps(row.values, default=str)}
-        values = {name: contact[name] for name in ATTRIBUTES if name in contact and name != "id"}
-        return columns | {"contact": encode_json(values)}
+        return {**NO_VALUES, "line": row.line, "nth": row.nth, **keys, **kept}
 
     def reject(self, name: str, reason: str, *conditions: Any) -> int:
         """Make bad rows of the good ones that meet conditions; return how many."""
@@ -195,7 +194,7 @@ class Staging:
     def rejected(self) -> Iterator[tuple[Row, dict[str, str]]]:
         """Yield the bad rows as they were, in their order, each with the reasons by column."""
         for row in Incoming.select().where(~GOOD).order_by(Incoming.number).dicts().iterator():
-            values = json.loads(row["given"]) if row["given"] else {"id": row["id"] or "", **json.loads(row["contact"])}
+            values = {"id": row["id"] or "", **json.loads(row["contact"])}
             yield Row(row["line"], values, nth=row["nth"]), json.loads(row["reasons"])
 
     def compare(self, delete: bool) -> dict[str, int]:

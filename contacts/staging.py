@@ -145,51 +145,41 @@ class Staging:
         A contact that a row has claimed by one of these is no other row's by the next. The id of a contact of another
         type makes a bad row.
         """
-        identified = Contact.select(Contact.seq).where(Contact.id == Incoming.id)
-        Incoming.update(seq=identified).where(Incoming.id.is_null(False)).execute()
-        others = fn.EXISTS(Contact.select(Contact.seq).where(Contact.seq == Incoming.seq, Contact.type != self.type))
+        of_type = Contact.type == self.type
+        same_id = Contact.id == Incoming.id
+        others = fn.EXISTS(Contact.select(Contact.seq).where(same_id, ~of_type))
         self.reject("id", f"The directory has a contact of another type than {self.type} with this id.", others)
-        Incoming.update(seq=None).where(others).execute()
-
-        self.count_matched("id")
+        self.match_rows("id", same_id & of_type)
 
         unclaimed: Any = Value(True)
         if self.matched["id"]:  # else the index of the keys tells all, and no contact is read
             unclaimed = ~fn.EXISTS(OTHER.select(OTHER.number).where(OTHER.id == Contact.id))
         if self.match_by:
-            column = getattr(Contact, self.match_by.key_column)
-            same = (column == Incoming.match_key) & (Contact.type == self.type) & unclaimed
-            self.match_rows(self.match_by.name, same & self.same_key)  # of several contacts, the one with the login
-            self.match_rows(self.match_by.name, same)
-            self.reject_ambiguous(self.match_by.name, column)
+            name, key = self.match_by.name, getattr(Contact, self.match_by.key_column)
+            same = (key == Incoming.match_key) & of_type
+            # Of several contacts, the one with the login.
+            self.match_rows(name, same & unclaimed & self.same_key)
+            several = Contact.select(fn.COUNT(Contact.seq)).where(same) > 1
+            reason = "Several contacts have it, and none of them this userName."
+            self.reject(name, reason, Incoming.seq.is_null(), several)
+            self.match_rows(name, same & unclaimed)
             self.database.execute(BY_CONTACT)
             # A contact with another employeeId is somebody else, who had the login before.
-            unclaimed &= ~fn.EXISTS(MATCHED) & (column.is_null() | Incoming.match_key.is_null())
+            unclaimed &= ~fn.EXISTS(MATCHED) & (key.is_null() | Incoming.match_key.is_null())
         self.match_rows(self.attribute.name, self.same_key & unclaimed)
 
     def match_rows(self, name: str, condition: Any) -> None:
-        """Match the rows that are not yet with the first contact that meets a condition."""
+        """Match the rows that are not yet with the first contact that meets a condition, and count them."""
         found = Contact.select(Contact.seq).where(condition).order_by(Contact.seq).limit(1)
         Incoming.update(seq=found).where(Incoming.seq.is_null()).execute()
-        self.count_matched(name)
-
-    def reject_ambiguous(self, name: str, column: Any) -> None:
-        """Make bad rows of those that several contacts could be, and none of these by its own key."""
-        matched = fn.EXISTS(Contact.select(Contact.seq).where(Contact.seq == Incoming.seq, ~self.same_key))
-        several = Contact.select(fn.COUNT(Contact.seq)).where(column == Incoming.match_key, Contact.type == self.type)
-        reason = "Several contacts have it, and none of them this userName."
-        self.reject(name, reason, Incoming.match_key.is_null(False), matched, several > 1)
+        count = Incoming.select().where(Incoming.seq.is_null(False)).count()
+        self.matched[name] = self.matched.get(name, 0) + count - sum(self.matched.values())
 
     def named_by_bad_rows(self) -> Any:
         """Return the condition for contacts that a bad row names, by any of its keys: they stay as they are."""
         keys = [getattr(OTHER, name) == getattr(Contact, each.key_column) for name, each in self.keys.items()]
         bad = OTHER.reasons.is_null(False)
         return reduce(or_, (fn.EXISTS(OTHER.select(OTHER.number).where(bad, key)) for key in keys))
-
-    def count_matched(self, name: str) -> None:
-        """Count the rows that are matched since the last count."""
-        count = Incoming.select().where(Incoming.seq.is_null(False)).count()
-        self.matched[name] = self.matched.get(name, 0) + count - sum(self.matched.values())
 
     def rejected(self) -> Iterator[tuple[Row, dict[str, str]]]:
         """Yield the bad rows as they were, in their order, each with the reasons by column."""

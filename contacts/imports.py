@@ -7,12 +7,10 @@ from itertools import islice
 from typing import Any
 
 from flask import Response, request
-from flask.views import MethodView
-from marshmallow import fields
 
 from contacts import answers, examples, files, logs, model
 from contacts.errors import ApiError, StatusCode, unavailable_error
-from contacts.parameters import choice
+from contacts.parameters import choice, field
 from contacts.parsing import read_body
 from contacts.rows import Columns, FileError, Reading, Row, bad_rows
 from contacts.schemas import Strict
@@ -40,52 +38,47 @@ ROWS = {
 class ImportQuery(Strict):
     """The parameters of an import."""
 
-    dryRun = fields.Function(
-        deserialize=choice("true", "false"),
-        metadata={
-            **{"type": "string", "enum": ["true", "false"], "default": "false", "example": "true"},
-            "description": "`true` changes nothing, and answers what would be done.",
-        },
+    dryRun = field(
+        choice("true", "false"),
+        "`true` changes nothing, and answers what would be done.",
+        "true",
+        enum=["true", "false"],
+        default="false",
     )
 
 
-@blp.route("/contacts/import")
-class Import(MethodView):
-    """Custom contacts, many at once."""
-
-    init_every_request = False
-
-    @blp.doc(operationId="importContacts", requestBody=ROWS)
-    @blp.arguments(ImportQuery(), location="query")
-    @blp.response(200, "ImportAnswer", example=examples.IMPORTED)
-    @blp.alt_response(422, schema="ImportRefused", example=examples.IMPORT_REFUSED)
-    def post(self, asked: dict[str, str]) -> Response:
-        """Add the Custom contacts of a file that are not there yet; with bad rows, nothing."""
-        dry_run = asked.get("dryRun") == "true"
-        if request.mimetype not in FORMATS:
-            raise ApiError(415, StatusCode.INVALID, f"Send the rows as one of: {', '.join(FORMATS)}.")
-        body = io.BufferedReader(io.BytesIO(read_body(request, MAX_IMPORT_BYTES)))
-        encoding = request.mimetype_params.get("charset", "utf-8")
-        advice = "save it as UTF-8, or say its charset in the Content-Type"
-        rows = files.read(body, Reading(FORMATS[request.mimetype], Columns(), encoding, encoding_advice=advice))
-        try:
-            with Sync("Custom", dry_run) as sync:
-                report = sync.prepare(bounded(rows), Rules(delete=False))
-                answer = answer_of(sync, report)
-                if not report.refused and not dry_run:
-                    sync.apply(report.summary)
-        except FileError as error:
-            end = "" if str(error).endswith("?") else "."
-            raise ApiError(422, StatusCode.INVALID, f"The rows cannot be read: {error}{end}") from None
-        except SyncError:
-            raise unavailable_error("Another sync or import is running; try again when it is done.") from None
-        if report.refused:
-            message = f"{bad_rows(report.summary.rejected)}; nothing was changed."
-            answer = {"statusCode": int(StatusCode.INVALID), "statusMessage": message, **answer}
-            return answers.json_answer(model.encode_json(answer).encode(), 422)
-        if report.summary.added and not dry_run:
-            logs.write_audit({"action": "imported", "added": report.summary.added})
-        return answers.json_answer(model.encode_json({"statusCode": 0, **answer}).encode())
+@blp.route("/contacts/import", methods=["POST"])
+@blp.doc(operationId="importContacts", requestBody=ROWS)
+@blp.arguments(ImportQuery(), location="query")
+@blp.response(200, "ImportAnswer", example=examples.IMPORTED)
+@blp.alt_response(422, schema="ImportRefused", example=examples.IMPORT_REFUSED)
+def import_contacts(asked: dict[str, str]) -> Response:
+    """Add the Custom contacts of a file that are not there yet; with bad rows, nothing."""
+    dry_run = asked.get("dryRun") == "true"
+    if request.mimetype not in FORMATS:
+        raise ApiError(415, StatusCode.INVALID, f"Send the rows as one of: {', '.join(FORMATS)}.")
+    body = io.BufferedReader(io.BytesIO(read_body(request, MAX_IMPORT_BYTES)))
+    encoding = request.mimetype_params.get("charset", "utf-8")
+    advice = "save it as UTF-8, or say its charset in the Content-Type"
+    rows = files.read(body, Reading(FORMATS[request.mimetype], Columns(), encoding, encoding_advice=advice))
+    try:
+        with Sync("Custom", dry_run) as sync:
+            report = sync.prepare(bounded(rows), Rules(delete=False))
+            answer = answer_of(sync, report)
+            if not report.refused and not dry_run:
+                sync.apply(report.summary)
+    except FileError as error:
+        end = "" if str(error).endswith("?") else "."
+        raise ApiError(422, StatusCode.INVALID, f"The rows cannot be read: {error}{end}") from None
+    except SyncError:
+        raise unavailable_error("Another sync or import is running; try again when it is done.") from None
+    if report.refused:
+        message = f"{bad_rows(report.summary.rejected)}; nothing was changed."
+        answer = {"statusCode": int(StatusCode.INVALID), "statusMessage": message, **answer}
+        return answers.json_answer(model.encode_json(answer).encode(), 422)
+    if report.summary.added and not dry_run:
+        logs.write_audit({"action": "imported", "added": report.summary.added})
+    return answers.json_answer(model.encode_json({"statusCode": 0, **answer}).encode())
 
 
 def bounded(rows: Iterable[Row]) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from contacts import gws
 from contacts.attributes import ATTRIBUTES, SEARCHED, TYPES
 from contacts.errors import StatusCode, reason
 from contacts.query import MAX_INTEGER, Query
-from contacts.schemas import LINE, LINE_WITHOUT_COMMAS, Strict, field_error
+from contacts.schemas import LINE, LINE_WITHOUT_COMMAS, Strict, field_error, missing
 from contacts.text import check_characters, is_blank, same_key, words
 
 FILTER_NAME = "NamesOrPhoneNumberMatches"
@@ -224,7 +224,7 @@ class IdQuery(Strict):
     id = fields.Function(
         deserialize=single,
         required=True,
-        error_messages={"required": reason(StatusCode.MISSING, "Say which contact: ?id=…")},
+        error_messages=missing("Say which contact: ?id=…"),
         metadata={
             **{"type": "string", "pattern": "^[0-9A-Fa-f]{32}$", "example": ATTRIBUTES["id"].example},
             "description": "The contact to remove.",

@@ -22,14 +22,11 @@ ONE_CONTACT = b'{"statusCode":0,"contact":%b}'
 Presentation = Callable[[bytes], bytes]
 
 
-def presentation(fields: tuple[str, ...] | None = None) -> Presentation | None:
-    """Return how contacts are shown, with these attributes only; None: as the directory keeps them.
-
-    It may be called after the request, while an answer is sent.
-    """
-    uri = gws.contacts_uri() if gws.is_on() else ""
+def presentation(fields: tuple[str, ...] | None = None) -> Presentation:
+    """Return how contacts are shown, with these attributes only."""
+    uri = gws.contacts_uri()
     if not uri and not fields:
-        return None
+        return bytes  # as they are
 
     def shown(values: dict[str, Any]) -> dict[str, Any]:
         values |= gws.attributes_of(values, uri) if uri else {}
@@ -39,12 +36,6 @@ def presentation(fields: tuple[str, ...] | None = None) -> Presentation | None:
         return encode_json(list(map(shown, json.loads(b"[%b]" % contacts))))[1:-1].encode()
 
     return present
-
-
-def presented(contact: bytes, fields: tuple[str, ...] | None = None) -> bytes:
-    """Return a contact's JSON as it is shown, with these attributes only."""
-    present = presentation(fields)
-    return present(contact) if present else contact
 
 
 def list_tag(revision: int) -> str:
@@ -59,7 +50,8 @@ def entity_tag(contact: bytes) -> str:
 
 def variant() -> str:
     """Return what distinguishes the ETags of clients that see other JSON: that of an address."""
-    return f"g{digest(gws.contacts_uri().encode())}" if gws.is_on() else ""
+    uri = gws.contacts_uri()
+    return f"g{digest(uri.encode())}" if uri else ""
 
 
 def digest(text: bytes) -> str:
@@ -99,7 +91,7 @@ def read_answer(body: bytes | IO[bytes], tag: str) -> Response:
 
 def write_answer(contact: bytes, status: int = 200, **headers: str) -> Response:
     """Return the answer to a write: the contact as it is now."""
-    shown = presented(contact)
+    shown = presentation()(contact)
     body = ONE_CONTACT % shown
     if status == 201 and gws.is_on():
         body = encode_json(gws.created(json.loads(shown))).encode()

@@ -32,7 +32,9 @@ def is_on() -> bool:
 
 
 def contacts_uri() -> str:
-    """Return the URI of the contacts, as the client knows it."""
+    """Return the URI of the contacts, as such a client knows it; "" where there are none."""
+    if not is_on():
+        return ""
     # Not url_for(_external=True): it knows no host whose name has an underscore.
     host = request.headers.get("Host") or request.host
     return f"{request.scheme}://{host}{url_for('contacts.Contacts')}"

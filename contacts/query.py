@@ -67,7 +67,7 @@ class Answer(NamedTuple):
     body: bytes | IO[bytes]
 
 
-def list_contacts(query: Query, present: Callable[[bytes], bytes] | None = None) -> Answer:
+def list_contacts(query: Query, present: Callable[[bytes], bytes] = bytes) -> Answer:
     """Return the list of contacts that the query asks for, from one snapshot of the directory.
 
     `present` makes of the JSON of contacts, with commas between, what the list has of them.
@@ -79,8 +79,7 @@ def list_contacts(query: Query, present: Callable[[bytes], bytes] | None = None)
         if wanted > SPOOL_BLOCK_ROWS:
             return Answer(state["revision"], spooled(found, present))
         contacts = page_of(found, wanted) if wanted > 0 else b""
-        shown = present(contacts) if present else contacts
-        return Answer(state["revision"], b"%b%b]}" % (beginning(found), shown))
+        return Answer(state["revision"], b"%b%b]}" % (beginning(found), present(contacts)))
 
 
 def find(query: Query, state: dict[str, int]) -> Found:
@@ -152,7 +151,7 @@ def best_hits(shape: Shape, values: dict[str, Any]) -> bytes:
     return b",".join(pages)
 
 
-def spooled(found: Found, present: Callable[[bytes], bytes] | None) -> IO[bytes]:
+def spooled(found: Found, present: Callable[[bytes], bytes]) -> IO[bytes]:
     """Return a long list in a temporary file without a name, which is gone when it is closed.
 
     A client that reads it slowly holds no snapshot of the directory, which would let the WAL grow, and no memory.
@@ -163,8 +162,7 @@ def spooled(found: Found, present: Callable[[bytes], bytes] | None) -> IO[bytes]
         file.write(beginning(found))
         separator = b""
         while block := cursor.fetchmany(SPOOL_BLOCK_ROWS):
-            contacts = b",".join(row[0] for row in block)
-            file.write(separator + (present(contacts) if present else contacts))
+            file.write(separator + present(b",".join(row[0] for row in block)))
             separator = b","
         file.write(b"]}")
         file.seek(0)

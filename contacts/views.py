@@ -91,7 +91,8 @@ class Contact(MethodView):
         tag = answers.entity_tag(contact)
         if answers.is_current(tag):
             return answers.not_modified(tag)
-        return answers.read_answer(answers.ONE_CONTACT % answers.presented(contact, asked.get("selection")), tag)
+        shown = answers.presentation(asked.get("selection"))(contact)
+        return answers.read_answer(answers.ONE_CONTACT % shown, tag)
 
     @blp.doc(operationId="updateContact")
     @blp.arguments(NoQuery(), location="query")

@@ -91,14 +91,9 @@ def bounded(rows: Iterable[Row]) -> Iterator[Row]:
 
 def answer_of(sync: Sync, report: Report) -> dict[str, Any]:
     """Return what an import found: the numbers of contacts, and the bad rows, the first of very many."""
+    rejected = []
+    for row, reasons in islice(sync.staging.rejected(), MAX_ANSWERED_ROWS):
+        nth = {"contact": row.nth} if row.nth else {}  # what tells it from others on its line
+        rejected.append({"line": row.line, **nth, "errors": {column: [text] for column, text in reasons.items()}})
     counts = report.summary._asdict()
-    rejected = [
-        {"line": row.line, **nth_contact(row), "errors": {column: [reason] for column, reason in reasons.items()}}
-        for row, reasons in islice(sync.staging.rejected(), MAX_ANSWERED_ROWS)
-    ]
     return {"summary": {name: counts[name] for name in ("added", "unchanged", "rejected")}, "rejected": rejected}
-
-
-def nth_contact(row: Row) -> dict[str, int]:
-    """Return what tells a row from others on its line, if there are any."""
-    return {"contact": row.nth} if row.nth else {}

@@ -5,7 +5,7 @@ import io
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,13 @@ COMMAND_BUSY_TIMEOUT_MS = 60_000
 MAX_SHOWN_REJECTS = 20  # --rejects writes all of them
 
 
-class Source(click.File):
-    """A file to read, or an LDAP URL, which stays as it is."""
+Source = io.BufferedReader | str  # a file, or an LDAP URL
 
-    def __init__(self) -> None:
-        super().__init__("rb")
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return the open file, or the URL."""
-        is_url = isinstance(value, str) and value.lower().startswith(("ldap:", "ldaps:"))
-        return value if is_url else super().convert(value, param, ctx)
+def opened(value: str) -> Any:
+    """Return the open file that an argument names, or an LDAP URL as it is."""
+    is_url = value.lower().startswith(("ldap:", "ldaps:"))
+    return value if is_url else click.File("rb")(value, ctx=click.get_current_context())
 
 
 def number_or_percentage(value: str) -> tuple[float, bool]:
@@ -68,7 +65,7 @@ def column_advice(name: str) -> str:
 def source_options(command: Any) -> Any:
     """Add the argument and the options that say what is read, and how."""
     for option in (
-        click.argument("source", type=Source(), metavar="FILE"),
+        click.argument("source", type=opened, metavar="FILE"),
         click.option(
             *("--format", "format_"),
             type=click.Choice(list(files.READERS)),
@@ -144,12 +141,13 @@ def import_command(rejects: Path | None, dry_run: bool, **source: Any) -> None:
         run(sync, Rules(delete=False, despite_rejected=rejects is not None), rejects, **source)
 
 
-def run(sync: Sync, rules: Rules, rejects: Path | None, source: io.BufferedReader | str, **options: Any) -> None:
+def run(sync: Sync, rules: Rules, rejects: Path | None, source: Source, **options: Any) -> None:
     """Do a sync or an import, print what was found and done, and end with the exit status."""
     name = source if isinstance(source, str) else source.name
     if rejects:
         refuse_database(rejects)
-        if rejects.exists() and is_source(source, rejects):
+        status = None if isinstance(source, str) else files.status_of(source)
+        if status and rejects.exists() and os.path.samestat(status, rejects.stat()):  # also as standard input
             raise MaintenanceError(f"{rejects} is the file that is read; name another one for the bad rows")
     named = options.pop("named")
     if len({spelling(column) for column, _ in named}) < len(named):
@@ -174,14 +172,8 @@ def run(sync: Sync, rules: Rules, rejects: Path | None, source: io.BufferedReade
         raise SystemExit(2)
 
 
-def is_source(source: io.BufferedReader | str, path: Path) -> bool:
-    """Return whether a file is the one that is read, be it by name or as standard input."""
-    status = None if isinstance(source, str) else files.status_of(source)
-    return status is not None and os.path.samestat(status, path.stat())
-
-
 def rows_of(
-    source: io.BufferedReader | str, columns: Columns, format_: str | None, encoding: str, delimiter: str, **login: Any
+    source: Source, columns: Columns, format_: str | None, encoding: str, delimiter: str, **login: Any
 ) -> Iterator[Row]:
     """Yield the rows of a file or of an LDAP server."""
     if isinstance(source, str):
@@ -193,20 +185,15 @@ def rows_of(
     reading = Reading(format_ or files.format_of(source.name), columns, encoding, delimiter)
     size = os.path.getsize(source.name) if os.path.isfile(source.name) else 0
     with progress_bar("reading", size) as bar:
-        yield from counted(files.read(source, reading), source, bar)
+        for index, row in enumerate(files.read(source, reading)):
+            if index % 1000 == 0 and not bar.hidden:
+                bar.update(source.tell() - bar.pos)
+            yield row
 
 
 def progress_bar(label: str, length: int) -> Any:
     """Return a progress bar; it is shown on a terminal only."""
     return click.progressbar(length=length, label=label, file=sys.stderr, hidden=not length or not sys.stderr.isatty())
-
-
-def counted(rows: Iterable[Row], file: io.BufferedReader, bar: Any) -> Iterator[Row]:
-    """Yield the rows, and show in the bar now and then how far the file is read."""
-    for index, row in enumerate(rows):
-        if index % 1000 == 0 and not bar.hidden:
-            bar.update(file.tell() - bar.pos)
-        yield row
 
 
 def print_report(sync: Sync, report: Report, columns: Columns) -> None:

@@ -20,13 +20,15 @@ def before_call(context, case, kwargs):
     """Keep requests what they are meant to be.
 
     Leave out of valid ones filterName alone, and q of too many words. To clients of Genesys Web Services a blank value
-    is an absent one (allowEmptyValue), and null is sent as one: in invalid ones it becomes a type that there is not.
+    is an absent one (allowEmptyValue), and null is sent as one or as a text: invalid requests with such a value get a
+    type that there is not.
     """
     query = case.query
     if not query or not case.meta:
         return
     if not case.meta.generation.mode.is_positive:
-        if case.operation.path.startswith("/api/v2/") and query.get("type") == "":
+        texts = ["".join(map(str, value)) if isinstance(value, list) else str(value or "") for value in query.values()]
+        if case.operation.path.startswith("/api/v2/") and not all(map(str.strip, texts)):
             query["type"] = "Blank"
         return
     pair = ("filterName", "filterParameters")

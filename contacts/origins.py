@@ -1,7 +1,6 @@
 """Pages of other origins that may call the API (CORS: https://fetch.spec.whatwg.org/#http-cors-protocol)."""
 
 import re
-from functools import partial
 
 from flask import Flask, Response, current_app, request
 from flask_cors import CORS
@@ -13,9 +12,6 @@ REQUEST_HEADERS = [
     *("X-Requested-With", "Content-Type", "Accept", "Origin", "Cookie", "Authorization", "ssid", "surl"),
     *("ContactCenterId", "X-CSRF-TOKEN", "If-Match", "If-None-Match", "X-Request-ID"),
 ]
-ANSWER_HEADERS = ["ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
-
-PREFLIGHT_MAX_AGE_S = 600  # seconds for which a browser may keep what it was allowed
 
 
 def is_preflight() -> bool:
@@ -27,30 +23,30 @@ def is_preflight() -> bool:
     )
 
 
-def vary(paths: re.Pattern[str], response: Response) -> Response:
-    """Say of each answer of the API that it depends on the origin, also where it allows none."""
-    if paths.match(request.path):
-        response.vary.add("Origin")
-    return response
-
-
 def init_app(app: Flask) -> None:
     """Tell browsers what pages of the allowed origins may do, with credentials; nothing of any other page."""
-    if not app.config["ALLOWED_ORIGINS"]:
+    origins = app.config["ALLOWED_ORIGINS"]
+    if not origins:
         return
     paths = api_path(app.config)
-    app.after_request(partial(vary, paths))
+
+    @app.after_request
+    def vary(response: Response) -> Response:
+        """Say of each answer of the API that it depends on the origin, also where it allows none."""
+        if paths.match(request.path):
+            response.vary.add("Origin")
+        return response
+
     CORS(
         app,
         resources=paths,
         # As patterns: of texts, flask-cors takes those with brackets (IPv6) for patterns of its own.
-        origins=[re.compile(rf"{re.escape(origin)}\Z", re.IGNORECASE) for origin in app.config["ALLOWED_ORIGINS"]],
+        origins=[re.compile(rf"{re.escape(origin)}\Z", re.IGNORECASE) for origin in origins],
         methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
         allow_headers=REQUEST_HEADERS,
-        expose_headers=ANSWER_HEADERS,
+        expose_headers=["ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"],
         supports_credentials=True,
-        max_age=PREFLIGHT_MAX_AGE_S,
+        max_age=600,  # seconds for which a browser may keep what it was allowed
         always_send=False,  # nothing to a request without an Origin
-        vary_header=False,  # vary() does it for all answers
         intercept_exceptions=False,  # contacts/errors.py answers errors
     )

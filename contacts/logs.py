@@ -17,9 +17,6 @@ from contacts.facts import facts
 
 audit_log = logging.getLogger("contacts.audit")
 
-# Standard output as it is at the moment of writing.
-STDOUT: Any = LocalProxy(lambda: sys.stdout)
-
 _unquoted = re.compile(r"[!#-<>-\[\]-~]+")
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
@@ -48,14 +45,11 @@ class JsonFormatter(logging.Formatter):
         return _encode(line)
 
 
-class PrivacyFilter(logging.Filter):
-    """Cuts what a client sent from gunicorn's messages about requests that fail outside the application."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass."""
-        if found := re.match(r"Invalid request from ip=\S*?(?=: )|Error handling request", record.getMessage()):
-            record.msg, record.args = found[0], ()
-        return True
+def without_request(record: logging.LogRecord) -> bool:
+    """Cut what a client sent from a message of gunicorn's about a request that fails outside the application."""
+    if found := re.match(r"Invalid request from ip=\S*?(?=: )|Error handling request", record.getMessage()):
+        record.msg, record.args = found[0], ()
+    return True
 
 
 def timestamp(record: logging.LogRecord) -> str:
@@ -70,26 +64,24 @@ def quoted(value: Any) -> str:
 
 def escaped(text: str) -> str:
     """Return text without characters that end a line or move the cursor."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return text if text.isprintable() else "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def configuration(log_format: str, level: str = "INFO") -> dict[str, Any]:
     """Return the configuration of the service's and gunicorn's logs, for logging.config.dictConfig()."""
     formatter = JsonFormatter if log_format.lower() == "json" else TextFormatter
+    stdout = LocalProxy(lambda: sys.stdout)  # as it is at the moment of writing
     to_stdout = {"handlers": ["stdout"], "propagate": False}
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": formatter}},
-        "filters": {"privacy": {"()": PrivacyFilter}},
-        "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "line", "stream": STDOUT}},
+        "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "line", "stream": stdout}},
         "loggers": {
             "contacts": {**to_stdout, "level": level},
             # Audit lines are written at every level.
             "contacts.audit": {"level": min(logging.getLevelName(level), logging.INFO)},
-            "gunicorn.error": {**to_stdout, "level": "INFO", "filters": ["privacy"]},
+            "gunicorn.error": {**to_stdout, "level": "INFO", "filters": [without_request]},
         },
     }
 

@@ -13,8 +13,6 @@ from contacts.settings import ROLE_SPELLINGS, Peers, Role, api_path
 
 _bearer = re.compile(r"(?:^|,)\s*bearer(?:\s(.*))?$", re.IGNORECASE)
 
-WRITE_METHODS = {"POST", "PUT", "DELETE"}
-
 MAX_USER_LENGTH = 255  # characters of a user's name that a proxy sends
 
 
@@ -28,33 +26,28 @@ def check_role(api_path: re.Pattern[str]) -> None:
     path = request.path if known.route == "unmatched" else known.route
     if not api_path.match(path) or origins.is_preflight():
         return
-    role = bearer_role() or proxy_role()
+    role = bearer_role() or proxy_role()  # a token, when sent, decides alone
     known.role = role.value
-    if role is not Role.ADMIN and known.method in WRITE_METHODS:  # in upper case, as the router compares it
+    # The method is in upper case, as the router compares it.
+    if role is not Role.ADMIN and known.method in {"POST", "PUT", "DELETE"}:
         raise ApiError(403, StatusCode.ROLE, f"The role {role} may read the contacts; writing takes {Role.ADMIN}.")
 
 
 def bearer_role() -> Role | None:
-    """Return the role of the request's bearer token, None without one; a token, when sent, decides alone.
-
-    Raise ApiError 401 if it is not known.
-    """
+    """Return the role of the request's bearer token, None without one; raise ApiError 401 if it is not known."""
     # The server joins several Authorization headers with commas.
     sent = _bearer.search(request.headers.get("Authorization", ""))
     if not sent:
         return None
     token = tokens.find((sent[1] or "").strip())
     if not token:
-        raise unauthenticated_error("The bearer token is not known here, or was revoked.", 'error="invalid_token"')
+        raise unauthenticated_error("The bearer token is not known here, or was revoked.", ', error="invalid_token"')
     facts().token = token["label"]
     return Role(token["role"])
 
 
 def proxy_role() -> Role:
-    """Return the role that a trusted proxy gives the request, and note the user that it names.
-
-    Raise ApiError 401 if there is none to believe.
-    """
+    """Return the role that a trusted proxy gives, and note the user; raise ApiError 401 if there is none to believe."""
     config = current_app.config
     header, peer = config["ROLE_HEADER"], request.remote_addr or ""
     if header not in request.headers:
@@ -83,10 +76,10 @@ def header_text(name: str) -> str:
     return request.headers.get(name, "").encode("latin-1").decode("utf-8", "replace")
 
 
-def unauthenticated_error(message: str, challenge: str = "") -> ApiError:
+def unauthenticated_error(message: str, details: str = "") -> ApiError:
     """Return the answer to a request without a believable role (WWW-Authenticate: RFC 6750, section 3)."""
-    value = ", ".join(filter(None, ['Bearer realm="contacts"', challenge]))
-    return ApiError(401, StatusCode.UNAUTHENTICATED, message, headers=[("WWW-Authenticate", value)])
+    challenge = f'Bearer realm="contacts"{details}'
+    return ApiError(401, StatusCode.UNAUTHENTICATED, message, headers=[("WWW-Authenticate", challenge)])
 
 
 @lru_cache(maxsize=1024)

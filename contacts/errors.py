@@ -11,7 +11,6 @@ from typing import Any
 
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, InternalServerError
-from werkzeug.http import HTTP_STATUS_CODES
 
 from contacts.database import result_code
 from contacts.facts import facts
@@ -99,8 +98,7 @@ MESSAGES = {
 
 # Errors that are temporary or fixable, by SQLite's result code.
 UNAVAILABLE = {
-    sqlite3.SQLITE_BUSY: "The directory is busy with other changes.",
-    sqlite3.SQLITE_LOCKED: "The directory is busy with other changes.",
+    **dict.fromkeys((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED), "The directory is busy with other changes."),
     sqlite3.SQLITE_INTERRUPT: "The search takes too long: narrow it, by more letters or by fewer patterns.",
     sqlite3.SQLITE_FULL: "The directory's disk is full.",
     sqlite3.SQLITE_READONLY: "The directory's file cannot be written.",
@@ -130,7 +128,7 @@ def envelope(error: HTTPException) -> Response:
     else:
         status_code = STATUS_CODES.get(code, StatusCode.INTERNAL if code >= 500 else StatusCode.INVALID)
         path = f"{request.script_root}{current_app.config['URL_PREFIX']}/contacts"
-        message = MESSAGES.get(code, f"{HTTP_STATUS_CODES.get(code, 'Error')}.")
+        message = MESSAGES.get(code, f"{error.name}.")
         limit = (request.max_content_length or 0) - 1
         message = message.format(method=request.method, limit=limit, contacts=path)
         body = {"statusCode": int(status_code), "statusMessage": message}

@@ -26,17 +26,10 @@ class Role(StrEnum):
     AGENT = "Agent"
 
 
-# As the role header may spell them, in lower case.
-ROLE_SPELLINGS = {
-    "contact center admin": Role.ADMIN,
-    "role_admin": Role.ADMIN,
-    "agent": Role.AGENT,
-    "role_agent": Role.AGENT,
-}
+# As the role header may spell them (Agent, ROLE_AGENT), in lower case.
+ROLE_SPELLINGS = {spelling.lower(): role for role in Role for spelling in (role, f"role_{role.name}")}
 # As settings and commands may.
 ADMINISTRATOR_SPELLINGS = {**ROLE_SPELLINGS, "admin": Role.ADMIN}
-
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class SettingsError(Exception):
@@ -129,7 +122,8 @@ def allowed_origins(value: str) -> list[str]:
         parts = urlsplit(entry.lower())
         host = parts.hostname or ""
         host = f"[{ipaddress.IPv6Address(host)}]" if ":" in host else host
-        port = "" if parts.port in {None, DEFAULT_PORTS.get(parts.scheme)} else f":{parts.port}"
+        implied = {"http": 80, "https": 443}.get(parts.scheme)
+        port = "" if parts.port in {None, implied} else f":{parts.port}"
         origins.append(f"{parts.scheme}://{host}{port}")
     return origins
 

@@ -295,6 +295,7 @@ def test_the_same_text_with_any_blanks(parts, blank):
         ["قاعة ٢", "قاعة ١٠"],
         ["कक्ष २", "कक्ष १०"],
         ["Queue ２", "Queue １０"],
+        [f"Queue {digit}{'0' * more}" for more in (0, 8, 9, 10, 17, 18, 19, 27, 28) for digit in "19"],
         ["Lucas", "Łukasz", "Lund"],
         ["Sor", "Søren", "Sorge"],
         ["Dam", "Đặng", "Darn"],

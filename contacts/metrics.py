@@ -22,14 +22,6 @@ from contacts.settings import trusted_proxies
 
 LOOPBACK = trusted_proxies("127.0.0.0/8, ::1")
 
-# Other methods, which anybody can make up, are counted as one.
-METHODS = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH"}
-
-BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
-
-# Seconds in which a worker that has just started has made its file.
-NEW_FILE_TIMEOUT_S = 5
-
 # Counted in this process; under several workers, in files (PROMETHEUS_MULTIPROC_DIR, set in gunicorn.conf.py).
 own_counts = CollectorRegistry()
 REQUESTS = Counter(
@@ -38,7 +30,7 @@ REQUESTS = Counter(
 DURATION = Histogram(
     *("contacts_http_request_duration_seconds", "Time from a request to the end of its answer.", ("route", "method")),
     registry=own_counts,
-    buckets=BUCKETS_S,
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5),
 )
 
 blp = Blueprint("metrics", __name__)
@@ -47,7 +39,8 @@ blp = Blueprint("metrics", __name__)
 @lru_cache(maxsize=1024)
 def children(route: str, method: str, status: int) -> tuple[Counter, Histogram]:
     """Return the counter and the histogram of a kind of request: labels() takes longer than to count."""
-    method = method if method in METHODS else "other"
+    if method not in {"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH"}:
+        method = "other"  # anybody can make up methods, and each kind takes memory
     return REQUESTS.labels(route, method, status), DURATION.labels(route, method)
 
 
@@ -63,31 +56,25 @@ class DirectoryCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the number of contacts by type, the size of the file, and the last sync of each type."""
-        directory = Directory.get()
-        contacts = GaugeMetricFamily("contacts_directory_contacts", "Contacts of the directory.", labels=("type",))
-        for type_ in TYPES:
-            contacts.add_metric([type_], getattr(directory, f"{type_.lower()}s"))
-        yield contacts
-
+        directory, syncs = Directory.get(), list(LastSync.select())
+        contacts = {(type_,): getattr(directory, f"{type_.lower()}s") for type_ in TYPES}
         files = [database_path(), database_path("-wal")]
         size = sum(file.stat().st_size for file in files if file.exists())
-        yield GaugeMetricFamily("contacts_database_size_bytes", "Size of the database file and its WAL.", value=size)
-
-        finished = GaugeMetricFamily(
-            "contacts_last_sync_timestamp_seconds", "When the last sync of the type ended.", labels=("type",)
-        )
-        success = GaugeMetricFamily(
-            "contacts_last_sync_success", "1 when the last sync was done, 0 when it failed.", labels=("type",)
-        )
-        changes = GaugeMetricFamily(
-            "contacts_last_sync_contacts", "What the last sync did, in contacts or rows.", labels=("type", "change")
-        )
-        for sync in LastSync.select():
-            finished.add_metric([sync.type], sync.finished)
-            success.add_metric([sync.type], 1 - sync.failed)
-            for change in ("added", "changed", "removed", "rejected"):
-                changes.add_metric([sync.type, change], getattr(sync, change))
-        yield from (finished, success, changes)
+        finished = {(sync.type,): sync.finished for sync in syncs}
+        success = {(sync.type,): 1 - sync.failed for sync in syncs}
+        kinds = ("added", "changed", "removed", "rejected")
+        counts = {(sync.type, kind): getattr(sync, kind) for sync in syncs for kind in kinds}
+        for name, text, labels, values in (
+            ("contacts_directory_contacts", "Contacts of the directory.", ["type"], contacts),
+            ("contacts_database_size_bytes", "Size of the database file and its WAL.", [], {(): size}),
+            ("contacts_last_sync_timestamp_seconds", "When the last sync of the type ended.", ["type"], finished),
+            ("contacts_last_sync_success", "1 when the last sync was done, 0 when it failed.", ["type"], success),
+            ("contacts_last_sync_contacts", "What the last sync did, in contacts or rows.", ["type", "change"], counts),
+        ):
+            gauge = GaugeMetricFamily(name, text, labels=labels)
+            for label_values, value in values.items():
+                gauge.add_metric(label_values, value)
+            yield gauge
 
 
 directory_facts = CollectorRegistry()
@@ -100,11 +87,8 @@ def metrics() -> Response:
     # What a proxy passes on seems to come from this machine.
     forwarded = request.headers.get("X-Forwarded-For") or request.headers.get("Forwarded")
     if forwarded or not is_trusted(request.remote_addr or "", LOOPBACK | current_app.config["TRUSTED_PROXIES"]):
-        raise ApiError(
-            403,
-            StatusCode.ROLE,
-            "The metrics are for this machine and the peers in CONTACTS_TRUSTED_PROXIES, and not by way of a proxy.",
-        )
+        text = "The metrics are for this machine and the peers in CONTACTS_TRUSTED_PROXIES, and not by way of a proxy."
+        raise ApiError(403, StatusCode.ROLE, text)
     return Response(request_counts() + generate_latest(directory_facts), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
@@ -112,7 +96,7 @@ def request_counts() -> bytes:
     """Return what all workers have counted (https://prometheus.github.io/client_python/multiprocess/)."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(own_counts)
-    deadline = time.monotonic() + NEW_FILE_TIMEOUT_S
+    deadline = time.monotonic() + 5  # seconds; a worker that has just started needs less to make its file
     while True:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)

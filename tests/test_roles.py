@@ -127,6 +127,32 @@ def test_role_is_believed_from_trusted_peers_only(trusted, believed, ignored, bu
         assert (peer or "unix") in response.json["statusMessage"]
 
 
+@pytest.mark.parametrize(
+    ("headers", "peer", "message"),
+    [
+        (
+            {"Authorization": "Bearer x"},
+            "127.0.0.1",
+            "The bearer token is not known here, or was revoked.",
+        ),
+        (
+            {"X-Role": "Boss"},
+            "127.0.0.1",
+            "The header X-Role names no role; there are: Contact Center Admin, Agent.",
+        ),
+        (
+            ADMIN,
+            "",
+            "The header X-Role was ignored: the peer unix is not trusted. If it is your authenticating proxy, add it "
+            "to CONTACTS_TRUSTED_PROXIES and restart; else send a bearer token.",
+        ),
+    ],
+)
+def test_who_is_refused_is_told_what_to_do(headers, peer, message, nobody):
+    response = nobody.get("/contacts", headers=headers, environ_base={"REMOTE_ADDR": peer})
+    assert (response.status_code, response.json["statusMessage"]) == (401, message)
+
+
 def test_default_trusts_nobody(build):
     client = Client(build(), ADMIN)
     for peer in ("127.0.0.1", "::1", "", "10.0.0.1"):
